@@ -42,21 +42,6 @@ impl Address {
         let (high, low) = self.words();
         (high >> 32) as u32 ^ high as u32 ^ (low >> 32) as u32 ^ low as u32
     }
-
-    /// The address with all but its first `prefix` bits cleared; `prefix` counts within the
-    /// family, and one beyond its length changes nothing.
-    pub const fn masked(self, prefix: u8) -> Self {
-        let length: u8 = if self.is_v4() { 32 } else { 128 };
-        if prefix >= length {
-            return self;
-        }
-        let host_bits = length - prefix;
-        Self(if host_bits >= 128 {
-            0
-        } else {
-            self.0 >> host_bits << host_bits
-        })
-    }
 }
 
 impl From<IpAddr> for Address {

@@ -11,8 +11,15 @@ extern crate alloc;
 mod address;
 pub mod batch;
 mod config;
+mod connections;
+mod director;
+mod lookup;
+mod observer;
 mod packet;
 mod scheduler;
+mod server;
+mod service;
+mod tcp;
 mod types;
 
 pub use address::Address;
@@ -20,8 +27,16 @@ pub use config::{
     Endpoint, ForwardingMethod, KernelProfile, Persistence, ServerConfig, ServiceConfig,
     ServiceKey, Sysctls, Timeouts,
 };
+pub use connections::Traffic;
+pub use director::{
+    CannotCreate, ConfigError, ConnectionView, Director, Outcome, ServerView, Settings};
+pub use observer::{
+    Counters, Decision, FaultReport, Observer, Reason, Refusal, ServiceIndex, Tag,
+};
 pub use packet::{Packet, TcpFlags};
 pub use scheduler::{Fault, Policy, Scheduler};
+pub use service::Scheduling;
+pub use tcp::State;
 pub use types::{
     Family, Flow, Load, Needs, Parameter, Protocol, STATUS_OVERLOADED, Server, ServerId,
     ServiceIdentity, Timestamp,

@@ -1,0 +1,202 @@
+//! Persistence templates: a client's later connections go where its first one went.
+//!
+//! Source: `ip_vs_sched_persist`, `ip_vs_check_template`, `ip_vs_conn_expire`.
+
+use super::{Director, around};
+use crate::batch::Kind;
+use crate::connections::{Binding, EntryKind, Key, NO_SLOT, NewEntry, Slot};
+use crate::observer::{Decision, Observer, Reason, ServiceIndex, Tag};
+use crate::service::{Note, Surroundings};
+use crate::tcp::State;
+use crate::{Address, KernelProfile, Packet, Persistence, Timestamp};
+
+/// What a template gets when its time is up while it controls connections; it keeps this timeout.
+pub(super) const CONTROLLING_TIMEOUT_S: u32 = 60;
+const FTP_PORT: u16 = 21;
+
+impl<O: Observer> Director<O> {
+    pub(super) fn schedule_persistent(
+        &mut self,
+        index: ServiceIndex,
+        packet: &Packet,
+        tag: Tag,
+        reason: Reason,
+    ) {
+        let service = &mut self.services[index.0 as usize];
+        let Some(persistence) = service.config.persistence else { return };
+        let key = template_key(&persistence, service.identity.port, service.identity.mark, packet);
+        let mut found = self.connections.find_template(&key);
+        if let Some(Binding::Pending(_)) =
+            found.and_then(|slot| self.connections.get(slot)).map(|entry| entry.binding)
+        {
+            service.settle(around!(self));
+            found = self.connections.find_template(&key);
+        }
+        if service.stopped {
+            return;
+        }
+        if let Some((slot, id)) = found.and_then(|slot| self.usable_template(index, slot)) {
+            self.place(index, packet, tag, slot, id);
+            return;
+        }
+        if let Some(invalid) = found {
+            // It no longer matches, and its timer runs on.
+            self.connections.hide(invalid);
+        }
+        let service = &self.services[index.0 as usize];
+        let binding = Binding::Pending(service.next_arrival());
+        let template = self.connections.insert(NewEntry {
+            key,
+            service: index.0,
+            binding,
+            kind: EntryKind::Template { controls: 0 },
+            state: State::None,
+            input_only: false,
+            template: NO_SLOT,
+        });
+        let slot = self.create(index, packet, binding, template);
+        self.control(template, slot, persistence.timeout_s);
+        self.arrive(index, packet, tag, reason, slot, template);
+        if self.settings.profile == KernelProfile::Classic {
+            self.note_template(template, Note::TemplateBound, self.now);
+        }
+    }
+
+    /// The template's server, unless the template no longer holds.
+    fn usable_template(&self, index: ServiceIndex, slot: Slot) -> Option<(Slot, u32)> {
+        let Binding::Server(id) = self.connections.get(slot)?.binding else { return None };
+        let server = &self.services[index.0 as usize].servers[id as usize];
+        let is_quiescent =
+            self.settings.sysctls.expire_quiescent_template && server.config.weight == 0;
+        (server.is_listed() && !is_quiescent).then_some((slot, id))
+    }
+
+    /// A connection under a template: the policy is not asked.
+    fn place(&mut self, index: ServiceIndex, packet: &Packet, tag: Tag, template: Slot, id: u32) {
+        let slot = self.create(index, packet, Binding::Server(id), template);
+        let timeout_s = self.connections.get(template).map_or(0, |entry| entry.timeout_s);
+        self.control(template, slot, timeout_s);
+        let overloaded = self.services[index.0 as usize].servers[id as usize].overloaded;
+        self.observer.decided(&Decision {
+            tag,
+            at: self.now,
+            service: index,
+            server: Some(id),
+            reason: Reason::Template,
+            overloaded,
+        });
+        let Some(entry) = self.connections.get(slot) else { return };
+        let state = entry.state;
+        let note = match (entry.kind, state) {
+            (EntryKind::OnePacket, _) => Note::OnePacket,
+            (_, State::Udp) => Note::Stateless,
+            _ => Note::Plain,
+        };
+        if note == Note::OnePacket {
+            self.free_one_packet(slot);
+        }
+        let kind = if state.is_active() { Kind::PlacedActive } else { Kind::PlacedInactive };
+        let service = &mut self.services[index.0 as usize];
+        service.log(kind, Binding::Server(id), note, self.now, around!(self));
+    }
+
+    fn free_one_packet(&mut self, slot: Slot) {
+        let Some(entry) = self.connections.remove(slot) else { return };
+        if let Binding::Server(id) = entry.binding {
+            let flow = super::flow_of(&entry.key, 0);
+            self.observer.closed(ServiceIndex(entry.service), id, &flow, &entry.traffic);
+        }
+    }
+
+    /// The template's time begins anew with each connection made from it.
+    fn control(&mut self, template: Slot, connection: Slot, timeout_s: u32) {
+        let is_counted = self
+            .connections
+            .get(connection)
+            .is_some_and(|entry| entry.kind == EntryKind::Connection);
+        if is_counted {
+            self.change_controls(template, 1);
+        } else if let Some(entry) = self.connections.get_mut(connection) {
+            entry.template = NO_SLOT;
+        }
+        self.connections.restart(template, self.now, timeout_s);
+    }
+
+    /// A connection under the template has gone.
+    pub(super) fn release_template(&mut self, template: Slot) {
+        self.change_controls(template, -1);
+    }
+
+    fn change_controls(&mut self, template: Slot, by: i32) {
+        let entry = self.connections.get_mut(template).map(|entry| &mut entry.kind);
+        if let Some(EntryKind::Template { controls }) = entry {
+            *controls = controls.saturating_add_signed(by);
+        }
+    }
+
+    pub(super) fn end_template(&mut self, slot: Slot, at: Timestamp) {
+        if self.settings.profile == KernelProfile::Classic {
+            self.note_template(slot, Note::TemplateGone, at);
+        }
+        self.connections.remove(slot);
+    }
+
+    /// Classic thresholds are looked at when templates come and go, too.
+    fn note_template(&mut self, slot: Slot, note: Note, at: Timestamp) {
+        let Some(entry) = self.connections.get(slot) else { return };
+        let (binding, service) = (entry.binding, entry.service);
+        let service = &mut self.services[service as usize];
+        service.log(Kind::GoneInactive, binding, note, at, around!(self));
+    }
+}
+
+fn template_key(
+    persistence: &Persistence,
+    service_port: u16,
+    mark: u32,
+    packet: &Packet,
+) -> Key {
+    let client = Address(packet.source.0 & persistence.netmask);
+    let own_port = packet.destination_port == service_port && service_port != FTP_PORT;
+    if mark != 0 {
+        return Key {
+            client,
+            destination: Address(u128::from(mark)),
+            client_port: 0,
+            destination_port: if own_port { service_port } else { 0 },
+            protocol: None,
+        };
+    }
+    Key {
+        client,
+        destination: packet.destination,
+        client_port: 0,
+        destination_port: if own_port { service_port } else { 0 },
+        protocol: Some(packet.protocol),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Protocol;
+
+    #[test]
+    fn a_mark_serves_every_protocol_and_port_with_one_template() {
+        let persistence = Persistence { timeout_s: 50, netmask: Persistence::ipv4_netmask(0xffff_ff00) };
+        let packet = |protocol, destination_port| Packet {
+            source: Address::v4(0xc612_0007),
+            destination: Address::v4(0x0a00_0001),
+            source_port: 4000,
+            destination_port,
+            protocol,
+            flags: crate::TcpFlags::SYN,
+            length: 40,
+            mark: 7,
+        };
+        let one = template_key(&persistence, 0, 7, &packet(Protocol::Tcp, 80));
+        let other = template_key(&persistence, 0, 7, &packet(Protocol::Udp, 53));
+        assert_eq!(one, other);
+        assert_eq!(one.client, Address::v4(0xc612_0000));
+    }
+}

@@ -1,0 +1,117 @@
+//! What can be wrong with a capture, told so that the user knows what, where and what to do.
+
+use std::io;
+
+use pcap_file::pcap::PcapValidationError;
+use pcap_file::pcapng::PcapNgFormatError;
+
+use super::Found;
+
+/// A capture that cannot be read, or not to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CaptureError {
+    /// The file cannot be opened.
+    #[error("cannot open {name}: {source}")]
+    Open {
+        /// The capture.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The path is a directory.
+    #[error("{name} is a directory; name the captures in it")]
+    Directory {
+        /// The path.
+        name: String,
+    },
+    /// The content is no capture of a kind that is read.
+    #[error(
+        "{name} is {found}, not a capture; accepted are pcap and pcapng, plain or compressed with gzip or zstd{}",
+        found.advice()
+    )]
+    NotACapture {
+        /// The capture.
+        name: String,
+        /// What it is.
+        found: Found,
+    },
+    /// The file could be read no further.
+    #[error("cannot read {name} beyond packet {packets} (byte {offset}): {source}")]
+    Read {
+        /// The capture.
+        name: String,
+        /// Packets read before.
+        packets: u64,
+        /// Bytes of the decompressed content that were read before.
+        offset: u64,
+        /// Why.
+        source: io::Error,
+    },
+    /// The bytes make no sense from some place on.
+    #[error(
+        "{name} is damaged behind packet {packets}, at byte {offset}: {damage}; \
+         `editcap -r {name} OUT 1-{packets}` keeps what comes before"
+    )]
+    Damaged {
+        /// The capture.
+        name: String,
+        /// Packets read before.
+        packets: u64,
+        /// Where the damaged record or block begins in the decompressed content.
+        offset: u64,
+        /// What is wrong there.
+        #[source]
+        damage: Damage,
+    },
+}
+
+/// What is wrong with a record or block.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Damage {
+    /// It claims an impossible length.
+    #[error("a record claims {claimed} bytes, at most {accepted} are accepted")]
+    TooLong {
+        /// The length it claims.
+        claimed: u64,
+        /// The longest that is believed.
+        accepted: u64,
+    },
+    /// A block is shorter than what it must hold.
+    #[error("a block of type {kind} is too short for its content")]
+    ShortBlock {
+        /// Block type.
+        kind: u32,
+    },
+    /// A packet of an interface that its section does not describe.
+    #[error("a packet names interface {number}, {described} are described")]
+    UnknownInterface {
+        /// The interface, from 0.
+        number: u32,
+        /// Interfaces described so far in the section.
+        described: usize,
+    },
+    /// A pcap record is malformed.
+    #[error("malformed record ({0})")]
+    Pcap(#[source] PcapValidationError),
+    /// A pcapng block is malformed.
+    #[error("malformed block ({0})")]
+    Pcapng(#[source] PcapNgFormatError),
+}
+
+/// What the user should know, though the run goes on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Warning {
+    /// The capture ends in mid-record.
+    #[error("{name} is cut short behind packet {packets} (byte {offset}); its last record is ignored")]
+    Truncated {
+        /// The capture.
+        name: String,
+        /// Packets read.
+        packets: u64,
+        /// Where the incomplete record begins.
+        offset: u64,
+    },
+}

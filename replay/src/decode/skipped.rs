@@ -1,0 +1,70 @@
+//! Why a frame is no packet for the engine.
+
+use std::fmt;
+
+use pcap_file::DataLink;
+
+/// Why a frame was passed over. Each reason is a counted row of the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Skipped {
+    /// A link type that is not decoded, by its `LINKTYPE_` number.
+    UnsupportedLinkType(u16),
+    /// ARP, LLDP and whatever else is not IP.
+    NotIp,
+    /// More VLAN tags than are followed.
+    TooManyTags,
+    /// ICMP or `ICMPv6`.
+    Icmp,
+    /// SCTP, which this version does not schedule.
+    Sctp,
+    /// Another protocol over IP, by its number.
+    OtherProtocol(u8),
+    /// A fragment that is not the first and so has no ports.
+    FragmentWithoutPorts,
+    /// Captured too short to show addresses, ports and flags.
+    TruncatedHeader,
+    /// Headers that contradict themselves.
+    Malformed,
+    /// An IPv6 header with an IPv4-mapped address, which Linux drops.
+    MappedAddress,
+}
+
+impl Skipped {
+    /// Stable name of the reason, for machines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UnsupportedLinkType(_) => "unsupported_link_type",
+            Self::NotIp => "not_ip",
+            Self::TooManyTags => "too_many_tags",
+            Self::Icmp => "icmp",
+            Self::Sctp => "sctp",
+            Self::OtherProtocol(_) => "other_protocol",
+            Self::FragmentWithoutPorts => "fragment_without_ports",
+            Self::TruncatedHeader => "truncated_header",
+            Self::Malformed => "malformed",
+            Self::MappedAddress => "mapped_address",
+        }
+    }
+}
+
+/// The reason for people: `link type 9 (PPP) is not supported`.
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::UnsupportedLinkType(number) => match DataLink::from(u32::from(number)) {
+                DataLink::Unknown(_) => write!(f, "link type {number} is not supported"),
+                link => write!(f, "link type {number} ({link:?}) is not supported"),
+            },
+            Self::NotIp => f.write_str("not IP"),
+            Self::TooManyTags => f.write_str("too many VLAN tags"),
+            Self::Icmp => f.write_str("ICMP"),
+            Self::Sctp => f.write_str("SCTP"),
+            Self::OtherProtocol(number) => write!(f, "IP protocol {number}"),
+            Self::FragmentWithoutPorts => f.write_str("fragment without ports"),
+            Self::TruncatedHeader => f.write_str("header cut short by the capture"),
+            Self::Malformed => f.write_str("malformed header"),
+            Self::MappedAddress => f.write_str("IPv4-mapped address in an IPv6 header"),
+        }
+    }
+}

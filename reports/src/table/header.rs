@@ -1,0 +1,101 @@
+//! The head of the table: captures, services, settings and warnings.
+
+use super::figures::{Paint, Unit, by_reason, count, counted, plain};
+use crate::model::{Capture, Chosen, Report, Service};
+
+/// Runners-up that are named.
+const RUNNERS_UP: usize = 3;
+
+pub(super) fn draw(out: &mut String, report: &Report, paint: Paint) {
+    let mut line = |label: &str, text: &str| {
+        out.push_str(&paint.dim(&format!("{label:<9}")));
+        out.push_str(text);
+        out.push('\n');
+    };
+
+    for capture in &report.trace.captures {
+        line("trace", &capture_line(capture));
+        for warning in &capture.warnings {
+            line("", &paint.red(&plain(warning)));
+        }
+    }
+    let skipped: u64 = report.trace.skipped_packets.values().sum();
+    if skipped > 0 {
+        let reasons = by_reason(&report.trace.skipped_packets);
+        line("skipped", &format!("{}: {reasons}", counted(skipped, "packet")));
+    }
+    for service in &report.services {
+        let name = plain(&service.service);
+        line("service", &format!("{name}, {}", service_line(service)));
+        if let Chosen::Automatic { runners_up, .. } = &service.chosen {
+            let next: Vec<String> = runners_up
+                .iter()
+                .take(RUNNERS_UP)
+                .map(|next| format!("{} ({})", plain(&next.service), count(next.connections)))
+                .collect();
+            if !next.is_empty() {
+                line("", &paint.dim(&format!("next: {}", next.join(", "))));
+            }
+        }
+    }
+    line("settings", &settings_line(report));
+    for warning in &report.warnings {
+        line("warning", &paint.red(&plain(warning)));
+    }
+}
+
+fn capture_line(capture: &Capture) -> String {
+    let unit = Unit::of_bytes(capture.bytes);
+    let mut parts = vec![
+        plain(&capture.name),
+        counted(capture.packets, "packet"),
+        format!("{} {}", unit.show(capture.bytes as f64), unit.name),
+    ];
+    if let (Some(first), Some(last)) = (capture.first_ns, capture.last_ns) {
+        let seconds = last.saturating_sub(first) as f64 / 1e9;
+        parts.push(format!("{seconds:.1} s"));
+    }
+    if !capture.link_types.is_empty() {
+        parts.push(plain(&capture.link_types.join(" and ")));
+    }
+    parts.join(", ")
+}
+
+fn service_line(service: &Service) -> String {
+    let observed = counted(service.observed_connections, "connection");
+    let chosen = match &service.chosen {
+        Chosen::Given => format!("as given, {observed} observed"),
+        Chosen::Rules => format!("from the rules, {observed} observed"),
+        Chosen::Mark => format!("by its mark, {observed} observed"),
+        Chosen::Automatic { connections, .. } => format!(
+            "chosen as the endpoint with the most connections ({})",
+            count(*connections)
+        ),
+    };
+    let persistence = service
+        .persistence
+        .as_ref()
+        .map_or_else(String::new, |persistence| {
+            let netmask = plain(&persistence.netmask);
+            format!(", persistent {} s/{netmask}", persistence.timeout_s)
+        });
+    let one_packet = if service.one_packet {
+        ", one packet each"
+    } else {
+        ""
+    };
+    format!("{chosen}{persistence}{one_packet}")
+}
+
+fn settings_line(report: &Report) -> String {
+    let settings = &report.settings;
+    let mut parts = vec![
+        format!("kernel {}", plain(&settings.kernel)),
+        format!("seed {}", settings.seed),
+        format!("time scale {}", report.trace.time_scale),
+    ];
+    if let Some(fallback) = &settings.fallback {
+        parts.push(format!("fallback {}", plain(fallback)));
+    }
+    parts.join(", ")
+}

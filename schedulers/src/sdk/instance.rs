@@ -1,0 +1,203 @@
+//! One running algorithm: keeps its servers' counters, reads the packed encoding.
+//!
+//! The same code stands behind a component's exports and behind the native twin. Between two calls
+//! it holds no borrowed data and no global.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use equipoise_core::batch::{KIND_SHIFT, Kind, LOCAL, NO_DESTINATION, PLACE_MASK};
+use equipoise_core::{
+    Address, Flow, Load, Needs, Parameter, Protocol, STATUS_OVERLOADED, Server, ServerId,
+    ServiceIdentity,
+};
+
+use super::{Algorithm, Arrival, Change, Place, Servers, Setup};
+
+/// An algorithm with its real servers: the whole contract, in core types.
+#[derive(Debug)]
+pub struct Instance<A> {
+    algorithm: A,
+    servers: Servers,
+    now_us: u64,
+    bound: bool,
+}
+
+impl<A: Algorithm> Instance<A> {
+    /// `lifecycle.configure`: the error names the key and the values it takes.
+    pub fn configure(
+        now_us: u64,
+        service: &ServiceIdentity,
+        parameters: &[Parameter],
+        seed: u64,
+    ) -> Result<Self, String> {
+        let setup = Setup::new(A::NAME, A::PARAMETERS, now_us, service, parameters, seed)?;
+        Ok(Self {
+            algorithm: A::configure(&setup)?,
+            servers: Servers::default(),
+            now_us,
+            bound: false,
+        })
+    }
+
+    /// `lifecycle.set-servers`: the whole list, newest first, counters as they stand.
+    pub fn set_servers(&mut self, servers: Vec<Server>) {
+        let mut change = self.servers.replace(servers);
+        if !self.bound {
+            self.bound = true;
+            change = Change::Bind;
+        }
+        self.algorithm.servers_changed(change, &self.servers);
+    }
+
+    /// `scheduler.schedule`: `changed` holds new absolute values; the effect of this decision
+    /// comes back with a later call's.
+    #[inline]
+    pub fn schedule(
+        &mut self,
+        now_us: u64,
+        flow: &Flow,
+        changed: impl IntoIterator<Item = Load>,
+    ) -> Option<ServerId> {
+        for load in changed {
+            if let Some(place) = self.servers.place(load.server) {
+                self.change(place, |server| {
+                    server.active = load.active;
+                    server.inactive = load.inactive;
+                    server.status = load.status;
+                });
+            }
+        }
+        self.now_us = now_us;
+        let arrival = Arrival {
+            now_us,
+            client: flow.client,
+            client_port: flow.client_port,
+            destination: flow.destination,
+            destination_port: flow.destination_port,
+            protocol: flow.protocol,
+            mark: flow.mark,
+        };
+        let place = self.algorithm.schedule(&self.servers, &arrival)?;
+        self.servers.get(place).map(|server| server.id)
+    }
+
+    /// `batch.run`: appends one answer for each arrival. Reserved kinds, places out of range and
+    /// events of refused arrivals are void; missing key words read as 0.
+    pub fn run(&mut self, keys: &[u64], events: &[u32], answers: &mut Vec<u32>) {
+        let first = answers.len();
+        answers.reserve_exact(events.iter().filter(|event| asks(**event)).count());
+        let mut keys = keys.iter().copied();
+        for &event in events {
+            let Some(kind) = Kind::of(event) else {
+                continue;
+            };
+            if kind.is_arrival() {
+                let arrival = read::<A>(&mut keys, event, self.now_us);
+                let place = self.algorithm.schedule(&self.servers, &arrival);
+                answers.push(place.map_or(NO_DESTINATION, |place| place as u32));
+                if let Some(place) = place {
+                    self.count_arrival(kind, place);
+                }
+            } else if kind == Kind::Time {
+                self.now_us = keys.next().unwrap_or(self.now_us);
+            } else {
+                let mut place = (event & PLACE_MASK) as Place;
+                if event & LOCAL != 0 {
+                    // A refused arrival's answer is out of every list's range.
+                    let answer = answers.get(first + place).copied();
+                    place = answer.unwrap_or(NO_DESTINATION) as Place;
+                }
+                self.change(place, |server| apply(kind, server));
+            }
+        }
+    }
+
+    #[inline]
+    fn count_arrival(&mut self, kind: Kind, place: Place) {
+        if !A::NEEDS.contains(Needs::LOADS) {
+            return;
+        }
+        match kind {
+            Kind::ArriveActive => self.change(place, |server| apply(Kind::PlacedActive, server)),
+            Kind::ArriveInactive => {
+                self.change(place, |server| apply(Kind::PlacedInactive, server));
+            }
+            _ => {}
+        }
+    }
+
+    #[inline]
+    fn change(&mut self, place: Place, change: impl FnOnce(&mut Server)) {
+        if let Some(server) = self.servers.get_mut(place) {
+            change(server);
+            self.algorithm.load_changed(place, server);
+        }
+    }
+}
+
+#[inline]
+fn asks(event: u32) -> bool {
+    event >> KIND_SHIFT <= Kind::ArriveOnePacket as u32
+}
+
+/// Applies an event that is no arrival. Counters wrap rather than stop: whatever a host sends, the
+/// opposite event undoes it.
+#[inline]
+fn apply(kind: Kind, server: &mut Server) {
+    let (active, inactive) = match kind {
+        Kind::BecameActive => (1, -1),
+        Kind::BecameInactive => (-1, 1),
+        Kind::GoneActive => (-1, 0),
+        Kind::GoneInactive => (0, -1),
+        Kind::PlacedActive => (1, 0),
+        Kind::PlacedInactive => (0, 1),
+        Kind::Overloaded => {
+            server.status |= STATUS_OVERLOADED;
+            return;
+        }
+        Kind::Available => {
+            server.status &= !STATUS_OVERLOADED;
+            return;
+        }
+        Kind::ArriveActive | Kind::ArriveInactive | Kind::ArriveOnePacket | Kind::Time => return,
+    };
+    server.active = server.active.wrapping_add_signed(active);
+    server.inactive = server.inactive.wrapping_add_signed(inactive);
+}
+
+/// Reads the key words of one arrival: the counterpart of `batch::push_keys`.
+#[inline]
+fn read<A: Algorithm>(
+    keys: &mut impl Iterator<Item = u64>,
+    event: u32,
+    now_us: u64,
+) -> Arrival {
+    let mut word = || keys.next().unwrap_or(0);
+    let mut arrival = Arrival {
+        now_us,
+        client: Address::default(),
+        client_port: 0,
+        destination: Address::default(),
+        destination_port: 0,
+        protocol: match event & PLACE_MASK {
+            1 => Protocol::Udp,
+            2 => Protocol::Sctp,
+            _ => Protocol::Tcp,
+        },
+        mark: 0,
+    };
+    if A::NEEDS.contains(Needs::CLIENT) {
+        arrival.client = Address::from_words(word(), word());
+    }
+    if A::NEEDS.contains(Needs::DESTINATION) {
+        arrival.destination = Address::from_words(word(), word());
+    }
+    if A::NEEDS.intersects(Needs::CLIENT.union(Needs::DESTINATION)) {
+        let ports = word();
+        arrival.client_port = ports as u16;
+        arrival.destination_port = (ports >> 16) as u16;
+        arrival.mark = (ports >> 32) as u32;
+    }
+    arrival
+}

@@ -1,0 +1,51 @@
+//! Checks a policy against recorded decisions, through both doors of the contract.
+
+#[path = "../tests/common/interpreter.rs"]
+mod interpreter;
+
+use equipoise_core::{
+    Address, Family, Parameter, Policy, Protocol, Scheduler, ServiceIdentity, Timestamp,
+};
+
+use crate::native::NativePolicy;
+use crate::sdk::Algorithm;
+use interpreter::{Door, play};
+
+pub(crate) const SERVICE: ServiceIdentity = ServiceIdentity {
+    family: Family::Ipv4,
+    address: Address::v4(0x0a00_0001),
+    port: 80,
+    protocol: Protocol::Tcp,
+    mark: 0,
+};
+
+/// `ops` must give `expected`, typed and in batches; the notation is the interpreter's.
+pub(crate) fn check<A: Algorithm + Send + 'static>(ops: &str, expected: &str) {
+    check_with::<A>(&[], ops, expected);
+}
+
+/// As [`check`], with parameters.
+pub(crate) fn check_with<A: Algorithm + Send + 'static>(
+    parameters: &[(&str, &str)],
+    ops: &str,
+    expected: &str,
+) {
+    let start = |now: Timestamp| -> Box<dyn Scheduler> { start::<A>(now, parameters) };
+    for door in [Door::Typed, Door::Batch] {
+        let chosen: String = play(&start, door, ops);
+        assert_eq!(chosen, expected, "{} {door:?}: {ops}", A::NAME);
+    }
+}
+
+fn start<A: Algorithm + Send + 'static>(
+    now: Timestamp,
+    parameters: &[(&str, &str)],
+) -> Box<dyn Scheduler> {
+    let parameter = |(key, value): &(&str, &str)| Parameter {
+        key: (*key).to_owned(),
+        value: (*value).to_owned(),
+    };
+    let parameters: Vec<Parameter> = parameters.iter().map(parameter).collect();
+    let started = NativePolicy::<A>::NEW.start(now, &SERVICE, &parameters, 1);
+    started.expect("parameters are accepted")
+}

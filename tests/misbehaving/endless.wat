@@ -1,0 +1,5 @@
+;; Never comes back from a decision.
+(func (export "equipoise:policy/scheduler@0.1.0#schedule")
+  (param i64 i64 i64 i32 i64 i64 i32 i32 i32 i32 i32 i32) (result i32)
+  (loop $again (br $again))
+  unreachable)

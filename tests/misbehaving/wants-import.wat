@@ -1,0 +1,2 @@
+(component
+  (import "example:metrics/counters" (instance (export "count" (func (param "name" string))))))
