@@ -73,7 +73,7 @@ impl Tracker {
     #[inline]
     pub fn track(&mut self, now: Timestamp, decoded: &Decoded) -> Observed {
         let packet = &decoded.packet;
-        let hash = hash(self.hasher, packet);
+        let hash = hash(&self.hasher, packet);
         let known = self
             .latest
             .find_mut(hash, |&place| {
@@ -92,7 +92,7 @@ impl Tracker {
             None => {
                 let new = self.connections.len();
                 self.connections.push(Connection::begin(now, packet));
-                let (connections, hasher) = (&self.connections, self.hasher);
+                let (connections, hasher) = (&self.connections, &self.hasher);
                 self.latest.insert_unique(hash, new as u32, |&place| {
                     connections[place as usize].hash(hasher)
                 });
@@ -116,7 +116,7 @@ impl Tracker {
 
 /// The same for both directions.
 #[inline]
-fn hash(hasher: FixedState, packet: &Packet) -> u64 {
+fn hash(hasher: &FixedState, packet: &Packet) -> u64 {
     hash_pair(
         hasher,
         packet.protocol,
@@ -126,7 +126,7 @@ fn hash(hasher: FixedState, packet: &Packet) -> u64 {
 }
 
 #[inline]
-fn hash_pair(hasher: FixedState, protocol: Protocol, one: (u128, u16), other: (u128, u16)) -> u64 {
+fn hash_pair(hasher: &FixedState, protocol: Protocol, one: (u128, u16), other: (u128, u16)) -> u64 {
     let (low, high) = if one <= other { (one, other) } else { (other, one) };
     let mut state = hasher.build_hasher();
     low.0.hash(&mut state);

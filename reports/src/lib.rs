@@ -8,6 +8,8 @@
 
 pub mod decisions;
 pub mod model;
+pub mod output;
+pub mod plot;
 pub mod runs;
 pub mod stats;
 pub mod table;

@@ -18,19 +18,16 @@ pub(crate) struct WeightedLeast {
 /// One server as the scan sees it. With weight and overhead 0 an unusable one never wins a
 /// comparison, so the scan need not look at flags.
 #[derive(Clone, Copy, Debug)]
-struct Candidate {
+pub(crate) struct Candidate {
     overhead: i32,
     weight: u32,
 }
 
 impl Candidate {
     #[inline]
-    fn new(server: &Server, overhead: i32) -> Self {
+    pub(crate) fn new(server: &Server, overhead: i32) -> Self {
         if is_usable(server) {
-            Self {
-                overhead,
-                weight: server.weight,
-            }
+            Self::listed(server, overhead)
         } else {
             Self {
                 overhead: 0,
@@ -39,9 +36,18 @@ impl Candidate {
         }
     }
 
+    /// As it is, usable or not.
+    #[inline]
+    pub(crate) fn listed(server: &Server, overhead: i32) -> Self {
+        Self {
+            overhead,
+            weight: server.weight,
+        }
+    }
+
     /// Whether this one takes the place of the best so far. An `i32` times a `u32` fits an `i64`.
     #[inline]
-    fn beats(self, best: Self) -> bool {
+    pub(crate) fn beats(self, best: Self) -> bool {
         i64::from(best.overhead) * i64::from(self.weight)
             > i64::from(self.overhead) * i64::from(best.weight)
     }

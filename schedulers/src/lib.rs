@@ -10,8 +10,9 @@
 
 extern crate alloc;
 
-mod hashing;
+mod arithmetic;
 mod least;
+mod locality;
 pub mod native;
 mod overhead;
 pub mod policies;

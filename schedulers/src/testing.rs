@@ -4,7 +4,8 @@
 mod interpreter;
 
 use equipoise_core::{
-    Address, Family, Parameter, Policy, Protocol, Scheduler, ServiceIdentity, Timestamp,
+    Address, Family, Flow, Parameter, Policy, Protocol, Scheduler, Server, ServerId,
+    ServiceIdentity, Timestamp,
 };
 
 use crate::native::NativePolicy;
@@ -18,6 +19,29 @@ pub(crate) const SERVICE: ServiceIdentity = ServiceIdentity {
     protocol: Protocol::Tcp,
     mark: 0,
 };
+
+pub(crate) const FLOW: Flow = Flow {
+    client: Address::v4(0x0102_0304),
+    client_port: 1000,
+    destination: SERVICE.address,
+    destination_port: 80,
+    protocol: Protocol::Tcp,
+    mark: 0,
+};
+
+/// Idle servers 10.0.0.1, .2, … of these weights, added in this order.
+pub(crate) fn servers(weights: &[u32]) -> Vec<Server> {
+    let server = |(id, weight): (usize, &u32)| Server {
+        id: ServerId(id as u32),
+        address: Address::v4(0x0a00_0001 + id as u32),
+        port: 80,
+        weight: *weight,
+        active: 0,
+        inactive: 0,
+        status: 0,
+    };
+    weights.iter().enumerate().map(server).rev().collect()
+}
 
 /// `ops` must give `expected`, typed and in batches; the notation is the interpreter's.
 pub(crate) fn check<A: Algorithm + Send + 'static>(ops: &str, expected: &str) {

@@ -1,1 +1,4 @@
-//! Shared helpers of the integration tests.
+//! Shared by the integration tests: where their data is, and the kernel's recorded decisions.
+
+pub mod data;
+pub mod truth;

@@ -18,6 +18,18 @@ pub trait Policy: Send + Sync {
     ) -> Result<Box<dyn Scheduler>, Fault>;
 }
 
+impl<P: Policy + ?Sized> Policy for &P {
+    fn start(
+        &self,
+        now: Timestamp,
+        service: &ServiceIdentity,
+        parameters: &[Parameter],
+        seed: u64,
+    ) -> Result<Box<dyn Scheduler>, Fault> {
+        (**self).start(now, service, parameters, seed)
+    }
+}
+
 /// One running instance of a policy, for one virtual service. After a fault it is never called
 /// again. The contract is `wit/0.1.0/policy.wit`.
 pub trait Scheduler: Send {

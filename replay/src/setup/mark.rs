@@ -3,7 +3,7 @@
 //! The rules work like iptables' MARK target in their order: every packet passes all of them,
 //! and a later match overwrites the mark of an earlier one.
 
-use equipoise_core::{Address, Family, Protocol};
+use equipoise_core::{Address, Family, Persistence, Protocol};
 
 use super::{Problem, text};
 
@@ -55,7 +55,7 @@ impl MarkRule {
         Ok(Self {
             mark,
             protocol,
-            network: address.masked(prefix),
+            network: Address(address.0 & mask(address, prefix)),
             prefix,
             ports: parse_ports(ports)?,
         })
@@ -131,11 +131,7 @@ impl Entry {
 
 fn entries_of(rule: &MarkRule) -> impl Iterator<Item = Entry> {
     let family = rule.family();
-    let length = match family {
-        Family::Ipv4 => 96 + u32::from(rule.prefix),
-        Family::Ipv6 => u32::from(rule.prefix),
-    };
-    let mask = u128::MAX.checked_shl(128 - length).unwrap_or(0);
+    let mask = mask(rule.network, rule.prefix);
     let (mark, protocol, value) = (rule.mark, rule.protocol, rule.network.0 & mask);
     rule.ports.iter().map(move |&(first, last)| Entry {
         mask,
@@ -146,6 +142,11 @@ fn entries_of(rule: &MarkRule) -> impl Iterator<Item = Entry> {
         family,
         mark,
     })
+}
+
+/// Ones for the first `prefix` bits, counted within the address's family.
+fn mask(address: Address, prefix: u8) -> u128 {
+    Persistence::ipv6_prefix(if address.is_v4() { 96 + prefix } else { prefix })
 }
 
 fn parse_mark(word: &str) -> Result<u32, Problem> {

@@ -107,7 +107,7 @@ impl Connection {
                 || self.server == sender && self.client == receiver)
     }
 
-    pub(super) fn hash(&self, hasher: FixedState) -> u64 {
+    pub(super) fn hash(&self, hasher: &FixedState) -> u64 {
         hash_pair(
             hasher,
             self.protocol,

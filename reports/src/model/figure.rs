@@ -10,10 +10,7 @@ pub(super) fn write<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, 
     serializer.serialize_f64(round(*value))
 }
 
-#[expect(
-    clippy::ref_option,
-    reason = "the signature that serde asks for"
-)]
+#[expect(clippy::ref_option, reason = "the signature that serde asks for")]
 pub(super) fn write_option<S: Serializer>(
     value: &Option<f64>,
     serializer: S,

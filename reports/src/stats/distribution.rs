@@ -124,13 +124,14 @@ mod tests {
 
     #[test]
     fn a_promise_kept_is_even() {
-        let servers = [(30, 3, 0.75), (10, 1, 0.25), (0, 0, 0.0)].map(
-            |(connections, weight, promised)| ServerCount {
-                connections,
-                weight,
-                promised_share: Some(promised),
-            },
-        );
+        let servers =
+            [(30, 3, 0.75), (10, 1, 0.25), (0, 0, 0.0)].map(|(connections, weight, promised)| {
+                ServerCount {
+                    connections,
+                    weight,
+                    promised_share: Some(promised),
+                }
+            });
         let spread = Distribution::from_counts(&servers);
         assert_eq!(spread.shares, [Some(0.75), Some(0.25), Some(0.0)]);
         let balance = spread.balance.unwrap();

@@ -98,7 +98,10 @@ mod tests {
             histogram.record(value);
         }
         let at = |percent| histogram.percentile(percent).unwrap();
-        assert_eq!([at(5), at(30), at(40), at(50), at(100)], [15, 20, 20, 35, 50]);
+        assert_eq!(
+            [at(5), at(30), at(40), at(50), at(100)],
+            [15, 20, 20, 35, 50]
+        );
         assert_eq!(histogram.mean(), Some(32.0));
     }
 

@@ -67,6 +67,29 @@ impl Unit {
     }
 }
 
+/// A byte count by itself, `8.1 MB`.
+pub(super) fn bytes(value: u64) -> String {
+    // Units for a column leave a digit of room for its smaller values.
+    let unit = Unit::of_bytes(value.saturating_mul(10));
+    format!("{} {}", unit.show(value as f64), unit.name)
+}
+
+/// Breaks text between words where a line would pass the width; later lines are indented.
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) => lines.push(format!("  {word}")),
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// `12,345`.
 pub(super) fn count(value: u64) -> String {
     let digits = value.to_string();
@@ -155,6 +178,13 @@ mod tests {
         assert_eq!(Unit::of_bytes(12_345).show(12_345.0), "12.3");
         assert_eq!(Unit::of_bytes(9_999).show(9_999.0), "9,999");
         assert_eq!(Unit::of_us(1_500.0).show(1_500.0), "1.5");
+    }
+
+    #[test]
+    fn lines_break_between_words() {
+        assert_eq!(wrap("one two three", 7), ["one two", "  three"]);
+        assert_eq!(wrap("unbreakable", 3), ["unbreakable"]);
+        assert_eq!(bytes(8_123_456), "8.1 MB");
     }
 
     #[test]

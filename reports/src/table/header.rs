@@ -1,6 +1,6 @@
 //! The head of the table: captures, services, settings and warnings.
 
-use super::figures::{Paint, Unit, by_reason, count, counted, plain};
+use super::figures::{Paint, by_reason, bytes, count, counted, plain};
 use crate::model::{Capture, Chosen, Report, Service};
 
 /// Runners-up that are named.
@@ -22,7 +22,10 @@ pub(super) fn draw(out: &mut String, report: &Report, paint: Paint) {
     let skipped: u64 = report.trace.skipped_packets.values().sum();
     if skipped > 0 {
         let reasons = by_reason(&report.trace.skipped_packets);
-        line("skipped", &format!("{}: {reasons}", counted(skipped, "packet")));
+        line(
+            "skipped",
+            &format!("{}: {reasons}", counted(skipped, "packet")),
+        );
     }
     for service in &report.services {
         let name = plain(&service.service);
@@ -45,11 +48,10 @@ pub(super) fn draw(out: &mut String, report: &Report, paint: Paint) {
 }
 
 fn capture_line(capture: &Capture) -> String {
-    let unit = Unit::of_bytes(capture.bytes);
     let mut parts = vec![
         plain(&capture.name),
         counted(capture.packets, "packet"),
-        format!("{} {}", unit.show(capture.bytes as f64), unit.name),
+        bytes(capture.bytes),
     ];
     if let (Some(first), Some(last)) = (capture.first_ns, capture.last_ns) {
         let seconds = last.saturating_sub(first) as f64 / 1e9;

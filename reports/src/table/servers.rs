@@ -10,7 +10,7 @@ use crate::model::{Latency, Report, Run, ServerRun, ServiceRun};
 pub(super) const IGNORED: &str = "packets outside any connection";
 
 /// Cells of a bar.
-const BAR: usize = 16;
+const BAR: usize = 12;
 
 /// Digits of a digest that are shown.
 const DIGEST: usize = 12;
@@ -86,7 +86,9 @@ fn cells(server: &ServerRun, scales: &Scales) -> Vec<String> {
         percent(server.promised_share),
         bar(
             server.share.unwrap_or(0.0) / scales.share,
-            server.promised_share.map(|promised| promised / scales.share),
+            server
+                .promised_share
+                .map(|promised| promised / scales.share),
             BAR,
         ),
         count(server.concurrent.peak),
@@ -113,8 +115,9 @@ fn title(run: &Run, service: &ServiceRun, paint: Paint) -> String {
     }
     rest.push(counted(service.connections, "connection"));
     let name = paint.bold(&plain(&run.policy));
-    let fault = fault_of(run, service)
-        .map_or_else(String::new, |_| format!("  {}", paint.red("faulted, see above")));
+    let fault = fault_of(run, service).map_or_else(String::new, |_| {
+        format!("  {}", paint.red("faulted, see above"))
+    });
     format!("{name}  {}{fault}", paint.dim(&rest.join(", ")))
 }
 
@@ -123,14 +126,20 @@ fn notes(service: &ServiceRun, scales: &Scales) -> Vec<String> {
     let refused = service.refused_connections();
     if refused > 0 {
         let reasons = by_reason(&service.refused);
-        notes.push(format!("{} refused: {reasons}", counted(refused, "connection")));
+        notes.push(format!(
+            "{} refused: {reasons}",
+            counted(refused, "connection")
+        ));
     }
     if service.overloaded_answers > 0 {
         let n = count(service.overloaded_answers);
         notes.push(format!("answered an overloaded server: {n}"));
     }
     if scales.own_ignored && service.ignored_packets.values().any(|&n| n > 0) {
-        notes.push(format!("{IGNORED}: {}", by_reason(&service.ignored_packets)));
+        notes.push(format!(
+            "{IGNORED}: {}",
+            by_reason(&service.ignored_packets)
+        ));
     }
     if service.servers.is_empty() {
         notes.push("no real servers".to_owned());

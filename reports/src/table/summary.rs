@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::figures::{Paint, by_reason, count, dash, decimal, plain};
+use super::figures::{Paint, by_reason, count, dash, decimal, plain, wrap};
 use super::grid::{Align, Column, Grid, Line};
 use super::{Style, servers};
 use crate::model::{BalanceOver, Cost, Costs, Fault, Outcome, Report, Run, ServiceRun};
@@ -43,14 +43,18 @@ pub(super) fn draw(out: &mut String, report: &Report, place: usize, style: Style
 
     for (_, run, service) in rows() {
         if let Some(fault) = fault_of(run, service) {
-            let text = format!("{}: {}", plain(&run.policy), fault_line(fault));
-            out.push_str(&paint.red(&text));
-            out.push('\n');
+            let text = format!("! {}: {}", plain(&run.policy), fault_line(fault));
+            for line in wrap(&text, style.width) {
+                out.push_str(&paint.red(&line));
+                out.push('\n');
+            }
         }
     }
     for note in notes(rows().map(|(_, _, service)| service)) {
-        out.push_str(&paint.dim(&note));
-        out.push('\n');
+        for line in wrap(&note, style.width) {
+            out.push_str(&paint.dim(&line));
+            out.push('\n');
+        }
     }
 }
 
@@ -97,8 +101,8 @@ fn notes<'a>(services: impl Iterator<Item = &'a ServiceRun> + Clone) -> Vec<Stri
     let mut notes = Vec::new();
     if services.clone().any(|service| service.balance.is_some()) {
         notes.push(
-            "evenness compares connections per promised share: 1, 0 and 1 are even; \
-             peak: concurrent, at one server"
+            "evenness: of connections per promised share; 1, 0 and 1 are even. \
+             highest peak: of concurrent connections at one server"
                 .to_owned(),
         );
     }

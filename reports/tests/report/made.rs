@@ -3,13 +3,10 @@
 use std::collections::BTreeMap;
 
 use equipoise_reports::model::{
-    Capture, Chosen, Cost, Execution, Fault, Latency, Measured, Method, Outcome, Persistence,
-    Reason, Report, Run, RunnerUp, SCHEMA, Scheduler, ServerRun, Service, ServiceRun, Settings,
-    Trace,
+    Capture, Chosen, Cost, Execution, Fault, Measured, Method, Outcome, Persistence, Reason,
+    Report, Run, RunnerUp, SCHEMA, Scheduler, ServerRun, Service, ServiceRun, Settings, Trace,
 };
-use equipoise_reports::stats::{
-    Distribution, Gauge, Histogram, ServerCount, promised_by_weight,
-};
+use equipoise_reports::stats::{Distribution, Gauge, Histogram, ServerCount, promised_by_weight};
 use equipoise_reports::timeline::{Axis, Recorder};
 
 /// The built-in policies.
@@ -25,7 +22,10 @@ struct Draw(u64);
 
 impl Draw {
     fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
     }
 }
@@ -229,7 +229,11 @@ fn run(policy: &str, seed: u64, servers: usize, clock: Clock) -> Run {
             latencies[place].record(800_000 + draw.below(40_000_000));
         }
         let level = gauges[place].level();
-        let next = if rises { level + 1 } else { level.saturating_sub(2) };
+        let next = if rises {
+            level + 1
+        } else {
+            level.saturating_sub(2)
+        };
         gauges[place].set(now(step), next);
         let at = if axis == Axis::Time { now(step) } else { step };
         recorder.set(at, place, next);
@@ -270,7 +274,9 @@ fn run(policy: &str, seed: u64, servers: usize, clock: Clock) -> Run {
             service: "tcp:10.0.0.1:80".to_owned(),
             scheduler: Scheduler {
                 policy: policy.to_owned(),
-                digest: Some(format!("{:064x}", u128::from(seed + 1) << 120)),
+                digest: Some(
+                    format!("{:016x}", (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)).repeat(4),
+                ),
                 execution: Execution::ComponentBatch,
             },
             connections: spread.connections,
@@ -292,6 +298,3 @@ fn counts(entries: &[(&str, u64)]) -> BTreeMap<String, u64> {
         .map(|&(name, count)| (name.to_owned(), count))
         .collect()
 }
-
-/// Keeps `Latency` and the rest of the model constructible from plain fields.
-pub(crate) const NO_LATENCY: Option<Latency> = None;

@@ -113,6 +113,11 @@ impl<A: Algorithm> Instance<A> {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn algorithm(&self) -> &A {
+        &self.algorithm
+    }
+
     #[inline]
     fn count_arrival(&mut self, kind: Kind, place: Place) {
         if !A::NEEDS.contains(Needs::LOADS) {
@@ -168,11 +173,7 @@ fn apply(kind: Kind, server: &mut Server) {
 
 /// Reads the key words of one arrival: the counterpart of `batch::push_keys`.
 #[inline]
-fn read<A: Algorithm>(
-    keys: &mut impl Iterator<Item = u64>,
-    event: u32,
-    now_us: u64,
-) -> Arrival {
+fn read<A: Algorithm>(keys: &mut impl Iterator<Item = u64>, event: u32, now_us: u64) -> Arrival {
     let mut word = || keys.next().unwrap_or(0);
     let mut arrival = Arrival {
         now_us,

@@ -88,7 +88,7 @@ pub struct Setup<'a> {
 
 impl<'a> Setup<'a> {
     /// Checks what the user gave against what the policy takes.
-    pub(super) fn new(
+    pub(crate) fn new(
         policy: &str,
         specs: &'static [ParameterSpec],
         now_us: u64,

@@ -97,7 +97,7 @@ impl Servers {
 
     /// Takes over a new list and says what is new about it. A list that is not one step from the
     /// former one counts as a bind.
-    pub(super) fn replace(&mut self, rows: Vec<Server>) -> Change {
+    pub(crate) fn replace(&mut self, rows: Vec<Server>) -> Change {
         let former = core::mem::replace(&mut self.rows, rows);
         for server in &former {
             if let Some(place) = self.places.get_mut(server.id.0 as usize) {

@@ -15,7 +15,7 @@ use equipoise_core::{
 
 /// Which of the contract's two doors is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
+pub(crate) enum Door {
     /// One call for each decision, counters in `changed`.
     Typed,
     /// Packed events, cut as seldom as the notation allows.
@@ -26,7 +26,11 @@ pub enum Door {
 ///
 /// # Panics
 /// On a malformed op and when the scheduler faults.
-pub fn play(start: &dyn Fn(Timestamp) -> Box<dyn Scheduler>, door: Door, ops: &str) -> String {
+pub(crate) fn play(
+    start: &dyn Fn(Timestamp) -> Box<dyn Scheduler>,
+    door: Door,
+    ops: &str,
+) -> String {
     let now = Timestamp(0);
     let mut player = Player {
         scheduler: start(now),
@@ -97,7 +101,13 @@ impl Player {
         }
         let mut fields = rest.split(':');
         let letter = fields.next().and_then(|name| name.chars().next());
-        let mut number = || fields.next().expect("a value").parse::<u32>().expect("a number");
+        let mut number = || {
+            fields
+                .next()
+                .expect("a value")
+                .parse::<u32>()
+                .expect("a number")
+        };
         match verb {
             "I" => {
                 self.scheduler = start(self.now);
@@ -110,20 +120,26 @@ impl Player {
                 server.weight = weight;
                 if let Some(ip) = fields.next() {
                     server.address = ip.parse::<std::net::IpAddr>().expect("an address").into();
-                    server.port = fields.next().map_or(80, |port| port.parse().expect("a port"));
+                    server.port = fields
+                        .next()
+                        .map_or(80, |port| port.parse().expect("a port"));
                 }
                 self.list.insert(0, server);
                 self.publish();
             }
             "-" => {
-                let place = self.place(letter.expect("a name")).expect("a listed server");
+                let place = self
+                    .place(letter.expect("a name"))
+                    .expect("a listed server");
                 let server = self.list.remove(place);
                 self.gone.push(server);
                 self.publish();
             }
             "=" => {
                 let weight = number();
-                let place = self.place(letter.expect("a name")).expect("a listed server");
+                let place = self
+                    .place(letter.expect("a name"))
+                    .expect("a listed server");
                 self.list[place].weight = weight;
                 self.publish();
             }
@@ -151,15 +167,26 @@ impl Player {
 
     fn ask(&mut self, lead: String, flow: &Flow, counts: bool) {
         if self.door == Door::Batch {
-            let kind = if counts { Kind::ArriveActive } else { Kind::ArriveOnePacket };
+            let kind = if counts {
+                Kind::ArriveActive
+            } else {
+                Kind::ArriveOnePacket
+            };
             self.events.push(kind.word(flow.protocol as u32));
             batch::push_keys(&mut self.keys, self.scheduler.needs(), flow);
             self.asked.push((lead, counts));
             return;
         }
-        let loads: Vec<Load> = self.changed.drain(..).filter_map(|id| load(&self.list, id)).collect();
+        let loads: Vec<Load> = self
+            .changed
+            .drain(..)
+            .filter_map(|id| load(&self.list, id))
+            .collect();
         let changed = (!loads.is_empty()).then_some(loads.as_slice());
-        let chosen = self.scheduler.schedule(self.now, flow, changed).expect("no fault");
+        let chosen = self
+            .scheduler
+            .schedule(self.now, flow, changed)
+            .expect("no fault");
         let place = chosen.map(|id| {
             let listed = self.list.iter().position(|server| server.id == id);
             listed.expect("a listed server")
@@ -176,8 +203,14 @@ impl Player {
             return;
         }
         let mut answers = Vec::new();
-        self.scheduler.run(&self.keys, &self.events, &mut answers).expect("no fault");
-        assert_eq!(answers.len(), self.asked.len(), "one answer for each arrival");
+        self.scheduler
+            .run(&self.keys, &self.events, &mut answers)
+            .expect("no fault");
+        assert_eq!(
+            answers.len(),
+            self.asked.len(),
+            "one answer for each arrival"
+        );
         self.keys.clear();
         self.events.clear();
         for ((lead, counts), answer) in std::mem::take(&mut self.asked).into_iter().zip(answers) {
@@ -216,19 +249,35 @@ impl Player {
         }
         let mut tell = |kind: Kind, times: u32| {
             let word = kind.word(place as u32);
-            self.events.extend(std::iter::repeat_n(word, times as usize));
+            self.events
+                .extend(std::iter::repeat_n(word, times as usize));
         };
         if new.status != old.status {
             let set = new.status & STATUS_OVERLOADED != 0;
-            tell(if set { Kind::Overloaded } else { Kind::Available }, 1);
+            tell(
+                if set {
+                    Kind::Overloaded
+                } else {
+                    Kind::Available
+                },
+                1,
+            );
         }
         if loads {
             let mut count = |from: u32, to: u32, more: Kind, fewer: Kind| {
                 let difference = to.wrapping_sub(from).cast_signed();
-                tell(if difference > 0 { more } else { fewer }, difference.unsigned_abs());
+                tell(
+                    if difference > 0 { more } else { fewer },
+                    difference.unsigned_abs(),
+                );
             };
             count(old.active, new.active, Kind::PlacedActive, Kind::GoneActive);
-            count(old.inactive, new.inactive, Kind::PlacedInactive, Kind::GoneInactive);
+            count(
+                old.inactive,
+                new.inactive,
+                Kind::PlacedInactive,
+                Kind::GoneInactive,
+            );
         }
     }
 

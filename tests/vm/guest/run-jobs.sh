@@ -1,11 +1,5 @@
 # Runs in the guest: every *.job of the working directory, by name, each in a network namespace of
 # its own, which has its own empty IPVS and takes the connections with it when it goes.
-
-# Clients are told of a missing destination by ICMP, at most so many a second; only the first
-# namespace has these switches.
-echo 1000000 > /proc/sys/net/ipv4/icmp_msgs_per_sec
-echo 1000000 > /proc/sys/net/ipv4/icmp_msgs_burst
-
 for job in *.job; do
   capture=$(sed -n 's/^capture  *//p' "$job")
   unshare -n ./inject "${job%.job}" "$capture" "sh ./set-up.sh $job" || exit 1

@@ -27,7 +27,7 @@ for f in all tun0 tap1; do echo 0 > /proc/sys/net/ipv6/conf/$f/accept_dad; done
 echo 1 > /proc/sys/net/ipv4/ip_forward
 echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
 echo 0 > /proc/sys/net/ipv4/icmp_ratemask
-echo 0 > /proc/sys/net/ipv6/icmp/ratelimit
+echo 2 > /proc/sys/net/ipv6/icmp/ratemask
 
 for d in lo tun0 tap1; do echo "link set $d up" >> addresses; done
 count=0

@@ -1,0 +1,177 @@
+//! Policies that misbehave: each is refused or stopped with a clear line, and the host goes on.
+
+mod guests;
+
+use equipoise_core::batch::Kind;
+use equipoise_core::{Fault, Policy, Scheduler, Timestamp};
+use equipoise_wasm::{ComponentPolicy, Engine, Limits, LoadError, Watchdog};
+use std::time::Duration;
+
+use guests::{FLOW, SERVICE, engine, guest, guest_of_version, servers};
+
+fn load(name: &str) -> Result<ComponentPolicy, LoadError> {
+    ComponentPolicy::load(&engine(), &guest(name), name)
+}
+
+fn refused(name: &str) -> String {
+    match load(name) {
+        Ok(_) => panic!("{name} was taken"),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn start(engine: &Engine, name: &str) -> Result<Box<dyn Scheduler>, Fault> {
+    let policy = ComponentPolicy::load(engine, &guest(name), name).unwrap();
+    let mut scheduler = policy.start(Timestamp(0), &SERVICE, &[], 0)?;
+    scheduler.set_servers(&servers(&[1, 0, 1]))?;
+    Ok(scheduler)
+}
+
+/// The fault of the first decision. A second call finds a stopped instance, and the engine starts
+/// another policy as if nothing had happened.
+fn fault(engine: &Engine, name: &str) -> String {
+    let mut scheduler = start(engine, name).unwrap();
+    let fault = scheduler.schedule(Timestamp(0), &FLOW, None).unwrap_err();
+    let stopped = "the policy is stopped since its first fault";
+    let again = scheduler.schedule(Timestamp(0), &FLOW, None).unwrap_err();
+    assert_eq!(again.to_string(), stopped);
+    let bind = scheduler.set_servers(&[]).unwrap_err();
+    assert_eq!(bind.to_string(), stopped);
+    let mut honest = start(engine, "honest").unwrap();
+    let answer = honest.schedule(Timestamp(0), &FLOW, None).unwrap();
+    assert_eq!(answer.map(|id| id.0), Some(0));
+    fault.to_string()
+}
+
+#[test]
+fn what_is_no_component() {
+    let of_bytes = |bytes: &[u8]| {
+        let loaded = ComponentPolicy::load(&engine(), bytes, "file.wasm");
+        loaded.err().unwrap().to_string()
+    };
+    insta::assert_snapshot!(refused("core-module"), @"");
+    insta::assert_snapshot!(of_bytes(b"\x7fELF\x02\x01\x01"), @"");
+    insta::assert_snapshot!(of_bytes(b""), @"");
+    insta::assert_snapshot!(of_bytes(b"\n(component)"), @"");
+    insta::assert_snapshot!(of_bytes(b"\0asm\x0d\0\x01\0\xff\xff"), @"");
+}
+
+#[test]
+fn too_large() {
+    let limits = Limits {
+        component_bytes: 7,
+        ..Limits::default()
+    };
+    let engine = Engine::new(limits).unwrap();
+    let loaded = ComponentPolicy::load(&engine, &guest("honest"), "honest");
+    let error = loaded.err().unwrap();
+    assert!(matches!(error, LoadError::TooLarge { limit: 7, .. }));
+    assert!(error.to_string().contains("of at most 7 are taken"));
+}
+
+#[test]
+fn imports() {
+    insta::assert_snapshot!(refused("wants-wasi"), @"");
+    insta::assert_snapshot!(refused("wants-import"), @"");
+}
+
+#[test]
+fn exports() {
+    insta::assert_snapshot!(refused("no-exports"), @"");
+    let versioned = guest_of_version("honest", "0.2.0");
+    let error = ComponentPolicy::load(&engine(), &versioned, "honest")
+        .err()
+        .unwrap();
+    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(refused("wrong-types"), @"");
+    insta::assert_snapshot!(refused("wrong-batch"), @"");
+}
+
+#[test]
+fn what_does_not_run_everywhere_alike() {
+    insta::assert_snapshot!(refused("relaxed-simd"), @"");
+}
+
+#[test]
+fn memory() {
+    insta::assert_snapshot!(refused("huge-at-birth"), @"");
+    insta::assert_snapshot!(fault(&engine(), "huge-allocation"), @"");
+}
+
+#[test]
+fn the_memory_cap_is_a_limit() {
+    let limits = Limits {
+        memory_bytes: 3 << 30,
+        ..Limits::default()
+    };
+    let mut scheduler = start(&Engine::new(limits).unwrap(), "huge-allocation").unwrap();
+    scheduler.schedule(Timestamp(0), &FLOW, None).unwrap();
+}
+
+#[test]
+fn parameters() {
+    insta::assert_snapshot!(start(&engine(), "refuses").err().unwrap(), @"");
+    insta::assert_snapshot!(start(&engine(), "needs-latency").err().unwrap(), @"");
+}
+
+#[test]
+fn traps() {
+    insta::assert_snapshot!(fault(&engine(), "trap"), @"");
+    insta::assert_snapshot!(fault(&engine(), "endless-stack"), @"");
+    insta::assert_snapshot!(fault(&engine(), "wild-pointer"), @"");
+}
+
+#[test]
+fn loops() {
+    let limits = |watchdog| Limits {
+        watchdog,
+        ..Limits::default()
+    };
+    let deadline = limits(Watchdog::Deadline(Duration::from_millis(30)));
+    insta::assert_snapshot!(fault(&Engine::new(deadline).unwrap(), "endless"), @"");
+    let fuel = limits(Watchdog::Fuel(100_000));
+    insta::assert_snapshot!(fault(&Engine::new(fuel).unwrap(), "endless"), @"");
+}
+
+#[test]
+fn a_fault_comes_when_it_comes() {
+    let mut scheduler = start(&engine(), "trap-100th").unwrap();
+    for _ in 0..99 {
+        scheduler.schedule(Timestamp(0), &FLOW, None).unwrap();
+    }
+    let fault = scheduler.schedule(Timestamp(0), &FLOW, None);
+    assert!(matches!(fault, Err(Fault::Trapped { .. })));
+}
+
+/// Which servers may be chosen is the core's to judge: these answers must reach it as they are.
+#[test]
+fn answers_that_the_core_refuses() {
+    let answer = |name| {
+        let mut scheduler = start(&engine(), name).unwrap();
+        let answer = scheduler.schedule(Timestamp(0), &FLOW, None).unwrap();
+        answer.map(|id| id.0)
+    };
+    assert_eq!(answer("unknown-server"), Some(99));
+    assert_eq!(answer("quiesced-server"), Some(1));
+}
+
+#[test]
+fn batches() {
+    let mut scheduler = start(&engine(), "few-answers").unwrap();
+    let mut answers = Vec::new();
+    let arrival = Kind::ArriveActive.word(0);
+    let gone = Kind::GoneActive.word(0);
+    scheduler.run(&[], &[gone, arrival], &mut answers).unwrap();
+    assert_eq!(answers, [7]);
+    let typed = scheduler.schedule(Timestamp(0), &FLOW, None).unwrap_err();
+    insta::assert_snapshot!(typed, @"");
+    let fault = scheduler.run(&[], &[arrival; 3], &mut answers).unwrap_err();
+    insta::assert_snapshot!(fault, @"");
+    let stopped = scheduler.run(&[], &[arrival], &mut answers);
+    assert!(stopped.is_err() && answers == [7]);
+
+    let mut typed_only = start(&engine(), "honest").unwrap();
+    assert_eq!(typed_only.batch_limit(), 0);
+    let fault = typed_only.run(&[], &[arrival], &mut answers).unwrap_err();
+    insta::assert_snapshot!(fault, @"");
+}

@@ -1,0 +1,383 @@
+//! Real captures: every file of a traces folder is read to its end or to a clear error, and what
+//! is observed in it equals the tables beside it.
+//!
+//! The folder (pool/, truth/, INDEX.tsv, README.md) is the one that `EQUIPOISE_TRACES` names, or
+//! `../shared/traces` beside the repository. Without one the test skips and says so.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use equipoise_core::{Endpoint, Protocol};
+use equipoise_replay::capture::{CaptureError, Found, Source, Warning};
+use equipoise_replay::trace::{Totals, Trace};
+use equipoise_replay::track::{Basis, Close, Connection, Tracker, survey};
+
+/// Link types by the names the index uses, of which this version decodes every one.
+const DECODED_LINK_TYPES: [&str; 7] = [
+    "Ethernet",
+    "Ethernet + NULL (BSD loopback)",
+    "NULL (BSD loopback)",
+    "Linux SLL",
+    "Linux SLL2",
+    "IPv4 (228)",
+    "RAW",
+];
+
+struct Read {
+    connections: Vec<Connection>,
+    totals: Totals,
+    warnings: Vec<Warning>,
+    error: Option<CaptureError>,
+}
+
+/// Rows of a table with a header line, by column name.
+fn table(path: &Path) -> Vec<BTreeMap<String, String>> {
+    let text = fs::read_to_string(path).unwrap();
+    let mut lines = text.lines();
+    let names: Vec<&str> = lines.next().unwrap().split('\t').collect();
+    lines
+        .map(|line| {
+            let fields = line.split('\t').chain(std::iter::repeat(""));
+            names
+                .iter()
+                .zip(fields)
+                .map(|(name, field)| ((*name).to_owned(), field.to_owned()))
+                .collect()
+        })
+        .collect()
+}
+
+fn folder() -> Option<PathBuf> {
+    let folder = match std::env::var_os("EQUIPOISE_TRACES") {
+        Some(folder) => PathBuf::from(folder),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/traces"),
+    };
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    assert!(
+        std::env::var_os("EQUIPOISE_TRACES").is_none(),
+        "EQUIPOISE_TRACES names no folder"
+    );
+    println!("skipped: no folder of real captures (set EQUIPOISE_TRACES)");
+    None
+}
+
+/// Reads a capture to its end; UDP flows are never split, as in the tables.
+fn read(path: &Path) -> Read {
+    let mut read = Read {
+        connections: Vec::new(),
+        totals: Totals::default(),
+        warnings: Vec::new(),
+        error: None,
+    };
+    let source = Source::new(path).unwrap();
+    let mut trace = match Trace::with_tracker(&[source], Tracker::with_udp_idle(u64::MAX)) {
+        Ok(trace) => trace,
+        Err(error) => {
+            read.error = Some(error);
+            return read;
+        }
+    };
+    let (mut batch, mut last, mut packets) = (Vec::new(), Default::default(), 0);
+    loop {
+        match trace.next_batch(&mut batch) {
+            Ok(true) => {
+                for packet in &batch {
+                    assert!(packet.time >= last, "{}: time goes back", path.display());
+                    last = packet.time;
+                }
+                packets += batch.len() as u64;
+            }
+            Ok(false) => break,
+            Err(error) => read.error = Some(error),
+        }
+    }
+    read.connections = trace.tracker().connections().to_vec();
+    read.totals = trace.totals().clone();
+    read.warnings = trace.warnings().cloned().collect();
+    let skipped: u64 = read.totals.skipped.values().sum();
+    assert_eq!(read.totals.frames, packets + skipped, "{}", path.display());
+    read
+}
+
+/// Files that the folder's README sets apart, with its reason.
+fn exceptions(folder: &Path) -> String {
+    fs::read_to_string(folder.join("README.md"))
+        .unwrap()
+        .lines()
+        .filter(|line| line.starts_with("Not in the tables to be equalled"))
+        .collect()
+}
+
+#[test]
+fn every_file_is_read_and_counted_as_the_index_says() {
+    let Some(folder) = folder() else { return };
+    let exceptions = exceptions(&folder);
+    let (mut files, mut counted, mut wrong) = (0, 0, Vec::new());
+    for row in table(&folder.join("INDEX.tsv")) {
+        let (name, format, oddities) = (&row["file"], &row["format"], &row["oddities"]);
+        let read = read(&folder.join("pool").join(name));
+        files += 1;
+        if format.contains("snoop") || format.contains("modified") {
+            assert!(
+                matches!(
+                    read.error,
+                    Some(CaptureError::NotACapture {
+                        found: Found::OtherCapture(_),
+                        ..
+                    })
+                ),
+                "{name}: {:?}",
+                read.error
+            );
+            println!("{name}: refused: {}", read.error.unwrap());
+            continue;
+        }
+        if read.totals.frames.to_string() != row["packets"] {
+            wrong.push(format!(
+                "{name}: {} frames, the index has {}",
+                read.totals.frames, row["packets"]
+            ));
+        }
+        if oddities.contains("error reading to the end") {
+            assert!(
+                read.error.is_some() || !read.warnings.is_empty(),
+                "{name} is broken and nobody said so"
+            );
+            println!("{name}: {:?} {:?}", read.error, read.warnings);
+        } else if read.error.is_some() || !read.warnings.is_empty() {
+            wrong.push(format!("{name}: {:?} {:?}", read.error, read.warnings));
+        }
+        if !oddities.contains("no timestamp") {
+            let steps = format!("{} packets earlier than", read.totals.clock_steps_back);
+            if oddities.contains("earlier than their predecessor")
+                != (read.totals.clock_steps_back > 0)
+                || read.totals.clock_steps_back > 0 && !oddities.contains(&steps)
+            {
+                wrong.push(format!("{name}: {steps} their predecessor, not as listed"));
+            }
+        }
+        let link_type = row["link_type"].split(" (1").next().unwrap();
+        if !DECODED_LINK_TYPES.contains(&link_type) {
+            println!("{name}: not compared: link type {link_type}: {:?}", read.totals.skipped);
+            continue;
+        }
+        if exceptions.contains(name.split('.').next().unwrap()) {
+            println!("{name}: not compared: {exceptions}");
+            continue;
+        }
+        counted += 1;
+        let tcp = read
+            .connections
+            .iter()
+            .filter(|connection| connection.protocol == Protocol::Tcp)
+            .count();
+        if tcp.to_string() != row["tcp_conversations"] {
+            wrong.push(format!(
+                "{name}: {tcp} TCP connections, the index has {}; skipped {:?}",
+                row["tcp_conversations"], read.totals.skipped
+            ));
+        }
+        let syn = read
+            .connections
+            .iter()
+            .filter(|connection| connection.basis == Basis::Syn)
+            .count();
+        if syn.to_string() != row["tcp_syn_connections"] {
+            wrong.push(format!(
+                "{name}: {syn} begin with SYN, the index has {}",
+                row["tcp_syn_connections"]
+            ));
+        }
+    }
+    println!("{files} files read, TCP connections compared in {counted}");
+    assert!(files > 0, "the index is empty");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// One connection as table and tracker both tell it.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Told {
+    client: String,
+    server: String,
+    established: bool,
+    close: String,
+    packets: [String; 2],
+    payload: [String; 2],
+}
+
+fn endpoint(address: &str, port: &str) -> Endpoint {
+    Endpoint {
+        address: address.parse::<IpAddr>().unwrap().into(),
+        port: port.parse().unwrap(),
+    }
+}
+
+#[test]
+fn connections_equal_the_tables() {
+    let Some(folder) = folder() else { return };
+    let index: BTreeMap<String, String> = table(&folder.join("INDEX.tsv"))
+        .into_iter()
+        .map(|row| {
+            let file = row["file"].clone();
+            (file.split('.').next().unwrap().to_owned(), file)
+        })
+        .collect();
+    let exceptions = exceptions(&folder);
+    let (mut tables, mut services, mut rows, mut wrong) = (0, 0, 0, Vec::new());
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder.join("truth"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    for path in paths {
+        let file_name = path.file_name().unwrap().to_str().unwrap();
+        let Some(name) = file_name.strip_suffix(".connections.tsv") else {
+            continue;
+        };
+        if exceptions.contains(name) {
+            println!("{name}: not compared: {exceptions}");
+            continue;
+        }
+        let read = read(&folder.join("pool").join(&index[name]));
+        let truth = table(&path);
+        tables += 1;
+
+        let mut expected: BTreeMap<Endpoint, u64> = BTreeMap::new();
+        for row in &truth {
+            *expected
+                .entry(endpoint(&row["dst"], &row["dport"]))
+                .or_default() += 1;
+        }
+        let observed: BTreeMap<Endpoint, u64> = survey(&read.connections)
+            .into_iter()
+            .filter(|count| count.protocol == Protocol::Tcp)
+            .map(|count| (count.endpoint, count.connections))
+            .collect();
+        services += expected.len();
+        if expected != observed {
+            wrong.push(format!("{name}: services {observed:?}, not {expected:?}"));
+        }
+
+        let told = read
+            .connections
+            .iter()
+            .filter(|connection| connection.protocol == Protocol::Tcp)
+            .map(|connection| Told {
+                client: connection.client.to_string(),
+                server: connection.server.to_string(),
+                established: connection.established,
+                close: match connection.close {
+                    Some(Close::Fin) => "FIN",
+                    Some(Close::Reset) => "RST",
+                    None => "none",
+                }
+                .to_owned(),
+                packets: [&connection.to_server, &connection.to_client]
+                    .map(|traffic| traffic.packets.to_string()),
+                payload: [&connection.to_server, &connection.to_client]
+                    .map(|traffic| traffic.payload_bytes.to_string()),
+            });
+        let expected = truth.iter().map(|row| Told {
+            client: endpoint(&row["src"], &row["sport"]).to_string(),
+            server: endpoint(&row["dst"], &row["dport"]).to_string(),
+            established: row["established"] == "1",
+            close: row["close"].clone(),
+            packets: ["pkts_c2s", "pkts_s2c"].map(|column| row[column].clone()),
+            payload: ["payload_bytes_c2s", "payload_bytes_s2c"].map(|column| row[column].clone()),
+        });
+        rows += truth.len();
+        for (place, (told, expected)) in told.zip(expected).enumerate() {
+            if told != expected {
+                wrong.push(format!(
+                    "{name}: connection {place} is {told:?}, the table has {expected:?}"
+                ));
+            }
+        }
+        if read.totals.clock_steps_back == 0 {
+            for (connection, row) in read
+                .connections
+                .iter()
+                .filter(|connection| connection.protocol == Protocol::Tcp)
+                .zip(&truth)
+            {
+                let expected = nanoseconds(&row["latency_response_s"]);
+                if connection.first_response_ns != expected {
+                    wrong.push(format!(
+                        "{name}: first response after {:?} ns, the table has {expected:?}: {row:?}",
+                        connection.first_response_ns
+                    ));
+                }
+            }
+        }
+    }
+    println!("{tables} tables, {services} services and {rows} connections compared");
+    assert!(tables > 0, "no table to compare");
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn udp_flows_equal_the_tables() {
+    let Some(folder) = folder() else { return };
+    let mut flows = 0;
+    for row in table(&folder.join("INDEX.tsv")) {
+        let name = row["file"].split('.').next().unwrap();
+        let path = folder.join(format!("truth/{name}.udpflows.tsv"));
+        if !path.exists() {
+            continue;
+        }
+        let read = read(&folder.join("pool").join(&row["file"]));
+        let tell = |client: Endpoint, server: Endpoint, there: &str, back: &str| {
+            format!("{client} {server} {there} {back}")
+        };
+        let mut observed: Vec<String> = read
+            .connections
+            .iter()
+            .filter(|connection| connection.protocol == Protocol::Udp)
+            .map(|connection| {
+                tell(
+                    connection.client,
+                    connection.server,
+                    &connection.to_server.packets.to_string(),
+                    &connection.to_client.packets.to_string(),
+                )
+            })
+            .collect();
+        let mut expected: Vec<String> = table(&path)
+            .iter()
+            .map(|row| {
+                tell(
+                    endpoint(&row["src"], &row["sport"]),
+                    endpoint(&row["dst"], &row["dport"]),
+                    &row["pkts_c2s"],
+                    &row["pkts_s2c"],
+                )
+            })
+            .collect();
+        observed.sort();
+        expected.sort();
+        flows += expected.len();
+        let differing: Vec<_> = observed
+            .iter()
+            .filter(|flow| !expected.contains(flow))
+            .chain(expected.iter().filter(|flow| !observed.contains(flow)))
+            .take(20)
+            .collect();
+        assert!(
+            differing.is_empty() && observed.len() == expected.len(),
+            "{name}: {} flows, the table has {}; differing: {differing:#?}",
+            observed.len(),
+            expected.len()
+        );
+    }
+    println!("{flows} UDP flows compared");
+}
+
+/// Seconds with nine decimals, as integer nanoseconds; none for an empty field.
+fn nanoseconds(seconds: &str) -> Option<u64> {
+    let (whole, fraction) = seconds.split_once('.')?;
+    Some(whole.parse::<u64>().unwrap() * 1_000_000_000 + fraction.parse::<u64>().unwrap())
+}
