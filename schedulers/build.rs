@@ -20,10 +20,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut entries = String::new();
     let mut files = String::new();
     for (name, path) in policies(&root.join("src/policies"))? {
-        writeln!(modules, "#[path = {path:?}]\npub mod {name};")?;
+        writeln!(modules, "#[path = {}]\npub mod {name};", literal(&path)?)?;
         let component = root.join("components").join(format!("{name}.wasm"));
         let component = if host && component.is_file() {
-            format!("Some(include_bytes!({component:?}))")
+            format!("Some(include_bytes!({}))", literal(&component)?)
         } else {
             "None".to_owned()
         };
@@ -57,6 +57,12 @@ fn policies(folder: &Path) -> Result<Vec<(String, PathBuf)>, Box<dyn Error>> {
     }
     found.sort();
     Ok(found)
+}
+
+/// The path as a string literal of the language.
+fn literal(path: &Path) -> Result<String, Box<dyn Error>> {
+    let path = path.to_str().ok_or("the path of this crate is not UTF-8")?;
+    Ok(format!("{path:?}"))
 }
 
 /// The algorithm in `least_time.rs` is `LeastTime`.

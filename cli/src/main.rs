@@ -1,1 +1,42 @@
-fn main() {}
+//! The `equipoise` command. Types of the command line in [`args`], one file for each command; no
+//! logic of its own.
+//!
+//! Exit codes: 0 done, 1 the input or a policy failed, 2 wrong usage, 70 a bug of ours.
+
+mod args;
+mod commands;
+mod failure;
+
+use std::panic::{self, AssertUnwindSafe};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+
+use args::{Args, Command, PolicyCommand};
+use failure::{Failure, SOFTWARE};
+
+fn main() -> ExitCode {
+    // The hook prints where it happened; this says whose fault it is.
+    let outcome = panic::catch_unwind(AssertUnwindSafe(run));
+    match outcome {
+        Ok(Ok(code)) => code,
+        Ok(Err(failure)) => failure.report(),
+        Err(_) => {
+            eprintln!("equipoise: this is a bug in equipoise: please report it with the command line");
+            ExitCode::from(SOFTWARE)
+        }
+    }
+}
+
+fn run() -> Result<ExitCode, Failure> {
+    let matches = Args::command().get_matches();
+    // clap has checked them: this only names the fields.
+    let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match args.command {
+        Command::Replay(replay) => {
+            let order = matches.subcommand_matches("replay").map(args::items).unwrap_or_default();
+            commands::replay::run(*replay, order)
+        }
+        Command::Policy { command: PolicyCommand::List } => commands::policy::list(),
+    }
+}

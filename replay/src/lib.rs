@@ -1,7 +1,20 @@
-//! To be written.
+//! Captures to packets, packets to connections, connections to runs, runs to facts.
+//!
+//! Owns reading, decoding, tracking, the set-up that the user wrote, and the simulation. Does not
+//! render reports or parse a command line.
+
+#![deny(missing_docs)]
 
 pub mod capture;
 pub mod decode;
+mod decisions;
+mod meter;
+pub mod policy;
+mod record;
+pub mod replay;
+mod run;
 pub mod setup;
 pub mod trace;
 pub mod track;
+
+pub use decisions::Decisions;

@@ -47,6 +47,32 @@ pub struct Totals {
     pub without_time: u64,
 }
 
+/// What was counted of one capture.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CaptureFacts {
+    /// Frames read, skipped ones included.
+    pub packets: u64,
+    /// Bytes that these frames had on the wire.
+    pub bytes: u64,
+    /// The earliest time.
+    pub first_ns: Option<u64>,
+    /// The latest time.
+    pub last_ns: Option<u64>,
+    /// Link types by `LINKTYPE_` number, in order of appearance.
+    pub link_types: Vec<u16>,
+}
+
+/// One capture of the trace.
+#[derive(Clone, Copy, Debug)]
+pub struct CaptureView<'a> {
+    /// Its name as given.
+    pub name: &'a str,
+    /// What was counted so far.
+    pub facts: &'a CaptureFacts,
+    /// What is wrong with it.
+    pub warning: Option<&'a Warning>,
+}
+
 /// A trace being read.
 pub struct Trace {
     readers: Vec<Reader>,
@@ -65,6 +91,7 @@ struct Reader {
     /// The latest time of a packet, which later ones do not fall behind.
     clock: Timestamp,
     head: Option<Head>,
+    facts: CaptureFacts,
 }
 
 struct Head {
@@ -94,6 +121,7 @@ impl Trace {
                 last_ns: 0,
                 clock: Timestamp::default(),
                 head: None,
+                facts: CaptureFacts::default(),
             });
         }
         for index in 0..trace.readers.len() {
@@ -141,6 +169,15 @@ impl Trace {
         &self.tracker
     }
 
+    /// The captures, in the order given.
+    pub fn captures(&self) -> impl Iterator<Item = CaptureView<'_>> {
+        self.readers.iter().map(|reader| CaptureView {
+            name: reader.capture.name(),
+            facts: &reader.facts,
+            warning: reader.capture.warning(),
+        })
+    }
+
     /// Warnings so far, in the order of the captures.
     pub fn warnings(&self) -> impl Iterator<Item = &Warning> {
         self.readers
@@ -158,8 +195,16 @@ impl Trace {
                 Err(error) => return self.errors.push(error),
             };
             self.totals.frames += 1;
+            reader.facts.packets += 1;
+            reader.facts.bytes += u64::from(frame.original_length);
+            if !reader.facts.link_types.contains(&frame.link_type) {
+                reader.facts.link_types.push(frame.link_type);
+            }
             match frame.time_ns {
                 Some(time) => {
+                    let facts = &mut reader.facts;
+                    facts.first_ns = Some(facts.first_ns.map_or(time, |first| first.min(time)));
+                    facts.last_ns = Some(facts.last_ns.map_or(time, |last| last.max(time)));
                     self.totals.clock_steps_back += u64::from(time < reader.last_ns);
                     reader.last_ns = time;
                 }

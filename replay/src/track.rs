@@ -74,13 +74,17 @@ impl Tracker {
     pub fn track(&mut self, now: Timestamp, decoded: &Decoded) -> Observed {
         let packet = &decoded.packet;
         let hash = hash(&self.hasher, packet);
-        let known = self
-            .latest
-            .find_mut(hash, |&place| {
-                self.connections[place as usize].is_of(packet)
-            });
+        let known = self.latest.find_mut(hash, |&place| {
+            self.connections[place as usize].is_of(packet)
+        });
         let (place, begins) = match known {
-            Some(place) if !self.connections[*place as usize].ends_before(now, decoded, self.udp_idle_ns) => {
+            Some(place)
+                if !self.connections[*place as usize].ends_before(
+                    now,
+                    decoded,
+                    self.udp_idle_ns,
+                ) =>
+            {
                 (*place as usize, false)
             }
             Some(place) => {
@@ -127,7 +131,11 @@ fn hash(hasher: &FixedState, packet: &Packet) -> u64 {
 
 #[inline]
 fn hash_pair(hasher: &FixedState, protocol: Protocol, one: (u128, u16), other: (u128, u16)) -> u64 {
-    let (low, high) = if one <= other { (one, other) } else { (other, one) };
+    let (low, high) = if one <= other {
+        (one, other)
+    } else {
+        (other, one)
+    };
     let mut state = hasher.build_hasher();
     low.0.hash(&mut state);
     high.0.hash(&mut state);

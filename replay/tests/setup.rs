@@ -92,14 +92,43 @@ fn servers_belong_to_the_service_before_them() {
     insta::assert_snapshot!(show(&options(
         "--server 10.9.0.9:80,weight=2 --service 10.0.0.1:80 --server 10.9.0.1:8080 \
          --server 10.9.0.2,method=masq,upper=10,lower=8 --service udp:10.0.0.1:53 --server 10.9.0.3:53,weight=0"
-    )), @r"");
+    )), @r"
+    tcp:10.0.0.1:80 from --service 10.0.0.1:80
+      10.9.0.9:80 Masquerading weight 2 thresholds 0 0
+      10.9.0.1:8080 Masquerading weight 1 thresholds 0 0
+      10.9.0.2:80 Masquerading weight 1 thresholds 10 8
+    udp:10.0.0.1:53 from --service udp:10.0.0.1:53
+      10.9.0.9:80 Masquerading weight 2 thresholds 0 0
+      10.9.0.3:53 Masquerading weight 0 thresholds 0 0
+    ");
 }
 
 #[test]
 fn services_without_server_get_four() {
     insta::assert_snapshot!(show(&options(
         "--service 10.0.0.1:80 --service udp:[2001:db8::1]:53 --mark 7=tcp:10.0.0.1:* --mark 0x7=udp:[2001:db8::]/64:1-5"
-    )), @r"");
+    )), @r"
+    tcp:10.0.0.1:80 from --service 10.0.0.1:80
+      10.1.0.1:80 Masquerading weight 1 thresholds 0 0
+      10.1.0.2:80 Masquerading weight 1 thresholds 0 0
+      10.1.0.3:80 Masquerading weight 1 thresholds 0 0
+      10.1.0.4:80 Masquerading weight 1 thresholds 0 0
+    udp:[2001:db8::1]:53 from --service udp:[2001:db8::1]:53
+      [fd00:1::a01:1]:53 Masquerading weight 1 thresholds 0 0
+      [fd00:1::a01:2]:53 Masquerading weight 1 thresholds 0 0
+      [fd00:1::a01:3]:53 Masquerading weight 1 thresholds 0 0
+      [fd00:1::a01:4]:53 Masquerading weight 1 thresholds 0 0
+    mark 7 from --mark 7=tcp:10.0.0.1:*
+      10.1.0.1:0 Masquerading weight 1 thresholds 0 0
+      10.1.0.2:0 Masquerading weight 1 thresholds 0 0
+      10.1.0.3:0 Masquerading weight 1 thresholds 0 0
+      10.1.0.4:0 Masquerading weight 1 thresholds 0 0
+    mark 7 (ipv6) from --mark 0x7=udp:[2001:db8::]/64:1-5
+      [fd00:1::a01:1]:0 Masquerading weight 1 thresholds 0 0
+      [fd00:1::a01:2]:0 Masquerading weight 1 thresholds 0 0
+      [fd00:1::a01:3]:0 Masquerading weight 1 thresholds 0 0
+      [fd00:1::a01:4]:0 Masquerading weight 1 thresholds 0 0
+    ");
 }
 
 #[test]
@@ -107,15 +136,43 @@ fn direct_routing_and_tunneling_keep_the_services_port() {
     insta::assert_snapshot!(show(&options(
         "--service 10.0.0.1:80 --server 10.9.0.1:8080,method=dr --server 10.9.0.2:80,method=tun \
          --server 10.9.0.3,method=gatewaying --mark 1=tcp:10.0.0.9:80 --server 10.9.0.1:8080,method=ipip"
-    )), @r"");
+    )), @r"
+    tcp:10.0.0.1:80 from --service 10.0.0.1:80
+      10.9.0.1:80 DirectRouting weight 1 thresholds 0 0
+      10.9.0.2:80 Tunneling weight 1 thresholds 0 0
+      10.9.0.3:80 DirectRouting weight 1 thresholds 0 0
+    mark 1 from --mark 1=tcp:10.0.0.9:80
+      10.9.0.1:8080 Tunneling weight 1 thresholds 0 0
+    warning: --server 10.9.0.1:8080,method=dr: server 10.9.0.1:8080 gets port 80 of the service, as direct routing and tunneling do not change ports
+    ");
 }
 
 #[test]
 fn persistence_and_one_packet_apply_to_what_options_give() {
     insta::assert_snapshot!(show(&options(
         "--persistent 300/24 --ops --service 10.0.0.1:0 --service udp:10.0.0.1 --service [2001:db8::1]:80"
-    )), @r"");
-    insta::assert_snapshot!(show(&options("--ops --service 10.0.0.1:80 --server 10.9.0.1")), @r"");
+    )), @r"
+    tcp:10.0.0.1:0 persistent 300 (-8 bits) from --service 10.0.0.1:0
+      10.1.0.1:0 Masquerading weight 1 thresholds 0 0
+      10.1.0.2:0 Masquerading weight 1 thresholds 0 0
+      10.1.0.3:0 Masquerading weight 1 thresholds 0 0
+      10.1.0.4:0 Masquerading weight 1 thresholds 0 0
+    udp:10.0.0.1:0 persistent 300 (-8 bits) ops from --service udp:10.0.0.1
+      10.1.0.1:0 Masquerading weight 1 thresholds 0 0
+      10.1.0.2:0 Masquerading weight 1 thresholds 0 0
+      10.1.0.3:0 Masquerading weight 1 thresholds 0 0
+      10.1.0.4:0 Masquerading weight 1 thresholds 0 0
+    tcp:[2001:db8::1]:80 persistent 300 (-104 bits) from --service [2001:db8::1]:80
+      [fd00:1::a01:1]:80 Masquerading weight 1 thresholds 0 0
+      [fd00:1::a01:2]:80 Masquerading weight 1 thresholds 0 0
+      [fd00:1::a01:3]:80 Masquerading weight 1 thresholds 0 0
+      [fd00:1::a01:4]:80 Masquerading weight 1 thresholds 0 0
+    ");
+    insta::assert_snapshot!(show(&options("--ops --service 10.0.0.1:80 --server 10.9.0.1")), @r"
+    tcp:10.0.0.1:80 from --service 10.0.0.1:80
+      10.9.0.1:80 Masquerading weight 1 thresholds 0 0
+    warning: --ops has no effect: one-packet scheduling is only for UDP and mark services given by options
+    ");
 }
 
 #[test]
@@ -140,7 +197,7 @@ fn the_traces_endpoint_takes_what_options_say_of_all() {
 
     let mut setup = Setup::assemble(&options("--server [2001:db8::9]:443")).unwrap();
     let error = setup.add_automatic(Protocol::Tcp, endpoint).unwrap_err();
-    insta::assert_snapshot!(error, @r"");
+    insta::assert_snapshot!(error, @r"--server [2001:db8::9]:443: server 2001:db8::9 and service tcp:10.0.0.1:443 are of different address families, which IPVS allows for tunneling only and replay not at all");
 }
 
 #[test]
@@ -171,7 +228,33 @@ fn malformed_services_and_servers() {
         "--service 10.0.0.1:80 --server 224.0.0.1:80",
         "--service [2001:db8::1]:80 --server [fe80::1]:80",
         "--server nonsense",
-    ]), @r"");
+    ]), @r"
+    --service www.example.com:80: `www.example.com` is no address (10.0.0.1, 10.0.0.1:80, [2001:db8::1]:80)
+    --service 10.0.0.1:http: `http` is no port (0 to 65535)
+    --service 10.0.0.1:65536: `65536` is no port (0 to 65535)
+    --service 10.0.0.1:0: zero port specified for non-persistent service: port 0 takes every port and needs --persistent
+    --service udp:[2001:db8::1]: zero port specified for non-persistent service: port 0 takes every port and needs --persistent
+    --service [::ffff:10.0.0.1]:80: `::ffff:10.0.0.1` never stands in an IPv6 packet: write 10.0.0.1
+    --service sctp:10.0.0.1:80: sctp is not replayed (tcp and udp are)
+    --service 80: `80` is no address (10.0.0.1, 10.0.0.1:80, [2001:db8::1]:80)
+    --service [2001:db8::1: `[2001:db8::1` is no address (10.0.0.1, 10.0.0.1:80, [2001:db8::1]:80)
+    --service tcp:10.0.0.1:80: service already exists: tcp:10.0.0.1:80 is given by --service 10.0.0.1:80
+    --server 10.9.0.1:80,weigth=2: unknown key `weigth` (weight, method, upper, lower)
+    --server 10.9.0.1:80,weight=65536: weight takes 0 to 65535, not `65536`
+    --server 10.9.0.1:80,weight=-1: weight takes 0 to 65535, not `-1`
+    --server 10.9.0.1:80,weight: `weight` needs a value, as in weight=1,method=nat,upper=0,lower=0
+    --server 10.9.0.1:80,weight=1,weight=1: `weight` is given twice
+    --server 10.9.0.1:80,method=fullnat: method is one of nat (masq), dr (gatewaying), tun (ipip), not `fullnat`
+    --server 10.9.0.1:80,upper=2147483648: upper takes 0 to 2147483647, not `2147483648`
+    --server 10.9.0.1:80,lower=1: lower threshold 1 is above upper threshold 0
+    --server 10.9.0.1,weight=3: destination already exists: service tcp:10.0.0.1:80 has server 10.9.0.1:80 from --server 10.9.0.1:80
+    --server 10.9.0.1:81,method=dr: destination already exists: service tcp:10.0.0.1:80 has server 10.9.0.1:80 from --server 10.9.0.1:8080,method=dr
+    --server 10.9.0.1:80: destination already exists: service tcp:10.0.0.1:80 has server 10.9.0.1:80 from --server 10.9.0.1:80
+    --server [2001:db8::9]:80,method=tun: server 2001:db8::9 and service tcp:10.0.0.1:80 are of different address families, which IPVS allows for tunneling only and replay not at all
+    --server 224.0.0.1:80: 224.0.0.1 is not a unicast address that a real server can have
+    --server [fe80::1]:80: fe80::1 is not a unicast address that a real server can have
+    --server nonsense: `nonsense` is no address (10.0.0.1, 10.0.0.1:80, [2001:db8::1]:80)
+    ");
 }
 
 #[test]
@@ -189,7 +272,20 @@ fn malformed_marks() {
         "--mark 7=tcp:10.0.0.1:80,",
         "--mark 7=tcp:10.0.0.1:90-80",
         "--mark 7=tcp:[10.0.0.1:80",
-    ]), @r"");
+    ]), @r"
+    --mark 7: not of the form N=PROTO:ADDR[/LEN]:PORTS (7=tcp:10.0.0.1:80,443 7=udp:[2001:db8::]/64:8000-8100 8=tcp:10.0.0.0/8:*)
+    --mark 0=tcp:10.0.0.1:80: mark takes 1 to 4294967295, not `0`
+    --mark 0x0=tcp:10.0.0.1:80: mark takes 1 to 4294967295, not `0x0`
+    --mark 4294967296=tcp:10.0.0.1:80: mark takes 1 to 4294967295, not `4294967296`
+    --mark 7=icmp:10.0.0.1:80: protocol is one of tcp, udp, not `icmp`
+    --mark 7=sctp:10.0.0.1:80: sctp is not replayed (tcp and udp are)
+    --mark 7=tcp:10.0.0.1: not of the form N=PROTO:ADDR[/LEN]:PORTS (7=tcp:10.0.0.1:80,443 7=udp:[2001:db8::]/64:8000-8100 8=tcp:10.0.0.0/8:*)
+    --mark 7=tcp:10.0.0.1/33:80: prefix length takes 0 to 32, not `33`
+    --mark 7=tcp:2001:db8::1:80: not of the form N=PROTO:ADDR[/LEN]:PORTS (7=tcp:10.0.0.1:80,443 7=udp:[2001:db8::]/64:8000-8100 8=tcp:10.0.0.0/8:*)
+    --mark 7=tcp:10.0.0.1:80,: `` is no port (0 to 65535)
+    --mark 7=tcp:10.0.0.1:90-80: last port of a range takes 90 to 65535, not `80`
+    --mark 7=tcp:[10.0.0.1:80: `[10.0.0.1` is no address (10.0.0.1, 10.0.0.1:80, [2001:db8::1]:80)
+    ");
 }
 
 #[test]
@@ -211,9 +307,28 @@ fn malformed_settings() {
         "--policy rr:",
         "--policy ./rr",
         "--policy rr:a=1,a=2",
-        "--policy rr:a b=1",
+        "--policy rr:a/b=1",
         "--policy p.wasm:=1",
-    ]), @r"");
+    ]), @r"
+    --persistent 0: persistence takes 1 to 2678400, not `0`
+    --persistent 2678401: persistence takes 1 to 2678400, not `2678401`
+    --persistent 300/33: persistence mask `33` does not fit IPv4 (255.255.255.0, or a prefix length of 0 to 32)
+    --persistent 300/129: persistence mask `129` does not fit IPv4 (255.255.255.0, or a prefix length of 0 to 32)
+    --persistent 300/255.255.255.0: persistence mask `255.255.255.0` does not fit IPv6 (a prefix length of 1 to 128)
+    --persistent 300/0: persistence mask `0` does not fit IPv6 (a prefix length of 1 to 128)
+    --timeouts 900,120: not of the form TCP,FIN,UDP in seconds (900,120,300; 0 keeps the default)
+    --timeouts 900,120,2678401: timeout takes 0 to 2678400, not `2678401`
+    --sysctl conn_reuse_mode: not of the form NAME=VALUE (conn_reuse_mode=0)
+    --sysctl net.ipv4.vs.sloppy_tcp=yes: sloppy_tcp takes 0 to 2147483647, not `yes`
+    --sysctl net.ipv4.vs.drop_entry=1: sysctl drop_entry has no effect in replay; these have: conn_reuse_mode, expire_nodest_conn, expire_quiescent_template, sloppy_tcp, lblc_expiration, lblcr_expiration, ip_unprivileged_port_start
+    --sysctl net.ipv4.vs.nonsense=1: unknown sysctl `net.ipv4.vs.nonsense`; these are known: conn_reuse_mode, expire_nodest_conn, expire_quiescent_template, sloppy_tcp, lblc_expiration, lblcr_expiration, ip_unprivileged_port_start
+    --kernel 6.1: kernel is one of classic, current, not `6.1`
+    --policy rr:: not of the form NAME or FILE.wasm, then optionally :key=value,key,…
+    --policy ./rr: not of the form NAME or FILE.wasm, then optionally :key=value,key,…
+    --policy rr:a=1,a=2: `a` is given twice
+    --policy rr:a/b=1: not of the form NAME or FILE.wasm, then optionally :key=value,key,…
+    --policy p.wasm:=1: not of the form NAME or FILE.wasm, then optionally :key=value,key,…
+    ");
 }
 
 #[test]
@@ -257,7 +372,16 @@ fn policies_by_name_and_by_file() {
     .into_iter()
     .map(show)
     .collect();
-    insta::assert_snapshot!(shown.join("\n"), @r"");
+    insta::assert_snapshot!(shown.join("\n"), @r#"
+    Name("rr") 
+    Name("sh") sh-port=true sh-fallback=false
+    Name("mh") url=http://10.0.0.1:80/a=b
+    File("p.wasm") 
+    File("./a:b/p.wasm") size=251 fast=true
+    File("C:\\p.wasm") 
+    File("x.wasm:/p.wasm") k=v.wasm
+    File("p.wasm") k=v.wasm
+    "#);
 }
 
 #[test]
@@ -295,7 +419,20 @@ fn rules_and_options_together() {
     insta::assert_snapshot!(show(&with_rules(
         "--persistent 60 --service 10.0.0.1:443 --mark 7=tcp:10.0.0.3:*",
         "-A -t 10.0.0.1:80 -s wrr\n-a -t 10.0.0.1:80 -r 10.9.0.1:80 -m\n-A -f 7 -s rr\n-A -f 7 -6 -s rr\n--set 60 0 0\n",
-    )), @r"");
+    )), @r"
+    tcp:10.0.0.1:80 wrr from rules:1
+      10.9.0.1:80 Masquerading weight 1 thresholds 0 0
+    mark 7 rr from rules:3
+    mark 7 (ipv6) rr from rules:4
+    tcp:10.0.0.1:443 persistent 60 (-0 bits) from --service 10.0.0.1:443
+      10.1.0.1:443 Masquerading weight 1 thresholds 0 0
+      10.1.0.2:443 Masquerading weight 1 thresholds 0 0
+      10.1.0.3:443 Masquerading weight 1 thresholds 0 0
+      10.1.0.4:443 Masquerading weight 1 thresholds 0 0
+    warning: rules:3: service mark 7 has no server: all its connections are refused
+    warning: rules:4: service mark 7 (ipv6) has no server: all its connections are refused
+    warning: rules:4: no --mark sets mark 7 on IPv6 packets, so none reaches the service
+    ");
     let mut text = String::new();
     for line in [
         "--service 10.0.0.1:80",
@@ -306,5 +443,14 @@ fn rules_and_options_together() {
     }
     text += &show(&with_rules("", "# nothing\n"));
     text += &show(&with_rules("--persistent 60 --ops", "-A -t 10.0.0.1:80\n"));
-    insta::assert_snapshot!(text, @r"");
+    insta::assert_snapshot!(text, @r"
+    error: --service 10.0.0.1:80: service already exists: tcp:10.0.0.1:80 is given by rules:1
+    error: --server 10.9.0.2:80: belongs to no service: servers of the services in the rules are added there (-a)
+    error: --server 10.9.0.2:80: belongs to no service: servers of the services in the rules are added there (-a)
+    error: rules: no service that can be replayed (a service is a line such as `-A -t 10.0.0.1:80 -s wlc`)
+    tcp:10.0.0.1:80 wlc from rules:1
+    warning: rules:1: service tcp:10.0.0.1:80 has no server: all its connections are refused
+    warning: --ops has no effect: one-packet scheduling is only for UDP and mark services given by options
+    warning: --persistent has no effect: services in the rules have their persistence there (-p)
+    ");
 }

@@ -124,7 +124,14 @@ fn every_way_of_writing_an_option() {
 fn defaults_are_those_of_ipvsadm() {
     let text = "-A -t 10.0.0.1:80\n-a -t 10.0.0.1:80 -r 10.9.0.1\n-A -u 10.0.0.1 -p\n-a -u 10.0.0.1 -r 10.9.0.1 -x 5 -y 2 -m\n-A -f 7\n-a -f 7 -r 10.9.0.1 -i --tun-type gue --tun-port 6080 --tun-csum\n";
     let rules = parse(text);
-    insta::assert_snapshot!(print(&rules), @r"");
+    insta::assert_snapshot!(print(&rules), @r"
+    -A -t 10.0.0.1:80 -s wlc
+    -a -t 10.0.0.1:80 -r 10.9.0.1:80 -g -w 1
+    -A -u 10.0.0.1:0 -s wlc -p 360
+    -a -u 10.0.0.1:0 -r 10.9.0.1:0 -m -w 1
+    -A -f 7 -s wlc
+    -a -f 7 -r 10.9.0.1:0 -i -w 1 --tun-type ipip
+    ");
     let server = rules.services[1].servers[0];
     assert_eq!((server.upper_threshold, server.lower_threshold), (5, 2));
 }
@@ -136,8 +143,16 @@ fn accepted_with_a_word() {
          -A -M 64 -t [2001:db8::1]:80 -p\n-A -t 10.0.0.1:80\n-a -t 10.0.0.1:80 -r 10.9.0.1:8080 -g\n",
     );
     let warnings: Vec<_> = rules.warnings.iter().map(ToString::to_string).collect();
-    insta::assert_snapshot!(warnings.join("\n"), @r"");
-    insta::assert_snapshot!(print(&rules), @r"");
+    insta::assert_snapshot!(warnings.join("\n"), @r"
+    rules:1: sctp is not replayed: service 10.0.0.1:80 and its servers are left out
+    rules:3: -M before an IPv6 service has no effect in ipvsadm: the netmask is 128
+    rules:5: server 10.9.0.1:8080 gets port 80 of the service, as direct routing and tunneling do not change ports
+    ");
+    insta::assert_snapshot!(print(&rules), @r"
+    -A -t [2001:db8::1]:80 -s wlc -p 360
+    -A -t 10.0.0.1:80 -s wlc
+    -a -t 10.0.0.1:80 -r 10.9.0.1:80 -g -w 1
+    ");
 }
 
 #[test]
@@ -200,9 +215,55 @@ fn malformed_lines() {
         format!("{server}10.9.0.1 -i --tun-type vxlan"),
     ];
     let text: Vec<_> = cases.iter().map(|case| error(case)).collect();
-    insta::assert_snapshot!(text.join("\n"), @r"");
+    insta::assert_snapshot!(text.join("\n"), @r"
+    rules:1: you need to supply the `service-address` option for the `add-service` command
+    rules:1: you need to supply the `service-address` option for the `add-service` command
+    rules:1: -t: missing argument
+    rules:1: `service-address` is given twice
+    rules:1: `www.example.com` is a host name, which is not looked up: save the rules with `ipvsadm -S -n`
+    rules:1: `80` is no address (10.0.0.1, 10.0.0.1:80, [2001:db8::1]:80)
+    rules:1: `nonsense` is no tcp service known here: save the rules with `ipvsadm -S -n`, which prints numbers
+    rules:1: `http` is no udp service known here: save the rules with `ipvsadm -S -n`, which prints numbers
+    rules:1: `80000` is no port (0 to 65535)
+    rules:1: zero port specified for non-persistent service: port 0 takes every port and needs -p
+    rules:1: persistence mask `255.255.255.0` does not fit IPv6 (a prefix length of 1 to 128)
+    rules:1: persistence mask `24` does not fit IPv4 (255.255.255.0)
+    rules:1: persistent takes 1 to 2678400, not `0`
+    rules:1: persistent takes 1 to 2678400, not `2678401`
+    rules:1: scheduler is one of rr, wrr, lc, wlc, lblc, lblcr, dh, sh, mh, sed, nq, fo, ovf, twos, not `rrr`
+    rules:1: `-s` is given twice
+    rules:1: incompatible scheduler flag `sh-port`: the scheduler is rr
+    rules:1: scheduler flag is one of flag-1, flag-2, flag-3, sh-fallback, sh-port, mh-fallback, mh-port, not `nonsense`
+    rules:1: one-packet scheduling is only for UDP virtual services (-u) and firewall marks (-f)
+    rules:1: persistence engine `sip` looks into the packets' contents, which replay does not: remove --pe to replay the service without it
+    rules:1: -6 used before -f
+    rules:1: fwmark-service takes 1 to 4294967295, not `0`
+    rules:1: illegal `weight` option with the `add-service` command
+    rules:1: illegal `numeric` option with the `add-service` command
+    rules:1: unknown option `--nonsense`
+    rules:1: unknown option `--ops=1`
+    rules:1: unknown option `-z`
+    rules:1: unexpected argument `rr`
+    rules:1: `-D` is not a command that rules may have (-A, -a, --set, and -C before all others): write the final state as `ipvsadm -S -n` does
+    rules:1: `add` is not a command that rules may have (-A, -a, --set, and -C before all others): write the final state as `ipvsadm -S -n` does
+    rules:1: ipvsadm: missing argument
+    rules:1: not of the form --set TCP FIN UDP (--set option requires 3 timeout values)
+    rules:2: `-C` would remove the services above it: it may only come first
+    rules:2: service already exists: tcp:10.0.0.1:80 is given by rules:1
+    rules:2: service not defined: no line before this one adds tcp:10.0.0.1:81
+    rules:2: you need to supply the `real-server` option for the `add-server` command
+    rules:2: `forwarding-method` is given twice
+    rules:2: weight takes 0 to 65535, not `65536`
+    rules:2: lower threshold 2 is above upper threshold 1
+    rules:2: server 2001:db8::1 and service tcp:10.0.0.1:80 are of different address families, which IPVS allows for tunneling only and replay not at all
+    rules:2: 255.255.255.255 is not a unicast address that a real server can have
+    rules:3: destination already exists: service tcp:10.0.0.1:80 has server 10.9.0.1:80 from rules:2
+    rules:2: tunnel options conflict: they need -i
+    rules:2: tunnel options conflict: type gue needs --tun-port
+    rules:2: tun-type is one of ipip, gue, gre, not `vxlan`
+    ");
     let error = Rules::parse("rules", b"# \xff\n-A -t \xfe").unwrap_err();
-    insta::assert_snapshot!(error, @r"");
+    insta::assert_snapshot!(error, @r"rules:1: not text (invalid UTF-8): rules are what `ipvsadm -S -n` prints");
 }
 
 fn addresses(family: Family) -> BoxedStrategy<Address> {

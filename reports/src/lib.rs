@@ -5,6 +5,10 @@
 //! clock stands apart ([`Report::measured`]) and is rendered only on request.
 
 #![deny(missing_docs)]
+#![cfg_attr(
+    test,
+    expect(clippy::unwrap_used, reason = "a failed step fails the test")
+)]
 
 pub mod decisions;
 pub mod model;

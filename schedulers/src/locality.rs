@@ -160,8 +160,7 @@ mod tests {
     const MINUTE: u64 = PERIOD_US;
 
     fn table() -> Locality<u32> {
-        let setup = Setup::new("lblc", &[EXPIRATION], 0, &SERVICE, &[], 0);
-        Locality::configure(&setup.unwrap())
+        Locality::configure(&Setup::of_defaults(&SERVICE))
     }
 
     fn address(n: usize) -> Address {

@@ -1,5 +1,10 @@
 //! Checks a policy against recorded decisions, through both doors of the contract.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a test ends where its input is malformed"
+)]
+
 #[path = "../tests/common/interpreter.rs"]
 mod interpreter;
 
@@ -9,7 +14,7 @@ use equipoise_core::{
 };
 
 use crate::native::NativePolicy;
-use crate::sdk::Algorithm;
+use crate::sdk::{Algorithm, Instance};
 use interpreter::{Door, play};
 
 pub(crate) const SERVICE: ServiceIdentity = ServiceIdentity {
@@ -41,6 +46,11 @@ pub(crate) fn servers(weights: &[u32]) -> Vec<Server> {
         status: 0,
     };
     weights.iter().enumerate().map(server).rev().collect()
+}
+
+/// An instance with defaults.
+pub(crate) fn configured<A: Algorithm>() -> Instance<A> {
+    Instance::configure(0, &SERVICE, &[], 3).expect("defaults are accepted")
 }
 
 /// `ops` must give `expected`, typed and in batches; the notation is the interpreter's.

@@ -1,4 +1,7 @@
-//! Shared by the integration tests: where their data is, and the kernel's recorded decisions.
+//! Shared by the integration tests: where their data is, the command, and the kernel's recorded
+//! decisions.
 
+pub mod command;
 pub mod data;
 pub mod truth;
+pub mod typed;

@@ -364,8 +364,10 @@ impl<'a> Run<'a> {
             self.answers.push((number, answer));
         } else if event.r.as_ref().and_then(|r| r.as_str()) == Some("drop") && from_client {
             // The local stack drops a reset that belongs to nothing without a word, too.
-            let is_dropped =
-                matches!(outcome, Outcome::Dropped | Outcome::CannotCreate(CannotCreate::Reset));
+            let is_dropped = matches!(
+                outcome,
+                Outcome::Dropped | Outcome::CannotCreate { why: CannotCreate::Reset, .. }
+            );
             self.tally.note(is_dropped, || {
                 format!("event {number}: the kernel dropped the packet, we: {outcome:?}")
             });

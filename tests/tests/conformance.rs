@@ -1,12 +1,15 @@
 //! The same decisions and counters as a real kernel, for every scheduler, in every way to run it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use equipoise_core::Policy;
-use equipoise_schedulers::registry;
+use equipoise_schedulers::registry::{self, Entry};
 use equipoise_tests::data;
 use equipoise_tests::truth::{self, Scenario, StateSequence, Tally};
+use equipoise_tests::typed::TypedOnly;
+use equipoise_wasm::{ComponentPolicy, Engine, Limits};
 
 /// Recorded files of our own, and those of the folder beside the repository or named by the user.
 fn recorded(wanted: impl Fn(&str) -> bool + Copy) -> Vec<PathBuf> {
@@ -33,38 +36,74 @@ fn is_scenarios(name: &str) -> bool {
     name.ends_with(".jsonl") && name != "tcp-states.jsonl"
 }
 
-fn every_scenario(batching: bool, policy_of: impl Fn(&Scenario) -> Option<Arc<dyn Policy>>) -> Tally {
+fn every_scenario(way: &str, policies: &Policies) {
     let mut tally = Tally::default();
     for path in recorded(is_scenarios) {
         for scenario in truth::scenarios(&data::text(&path)) {
-            if let Some(policy) = policy_of(&scenario) {
-                tally.add(truth::run(&scenario, &policy, batching));
-            }
+            tally.add(truth::run(&scenario, policies.get(&scenario), true));
         }
     }
-    tally
-}
-
-fn conclude(way: &str, tally: &Tally) {
     println!("{way}\n{}", tally.line());
     assert!(tally.scenarios > 0, "no scenario was run");
     assert!(tally.agrees(), "{way}: {}\n{}", tally.line(), tally.disagreements.join("\n"));
 }
 
-fn native(scenario: &Scenario) -> Option<Arc<dyn Policy>> {
-    let entry = registry::find(&scenario.scheduler);
-    if entry.is_none() { return None } //TMP
-    Some(Arc::new(entry.unwrap_or_else(|| panic!("no policy {}", scenario.scheduler)).native))
+/// Each scheduler's policy, made once.
+struct Policies(BTreeMap<&'static str, Arc<dyn Policy>>);
+
+impl Policies {
+    fn of(make: impl Fn(&'static Entry) -> Arc<dyn Policy>) -> Self {
+        Self(registry::all().iter().map(|entry| (entry.name, make(entry))).collect())
+    }
+
+    fn native() -> Self {
+        Self::of(|entry| Arc::new(TypedOnly(Arc::new(entry.native))))
+    }
+
+    fn native_packed() -> Self {
+        Self::of(|entry| Arc::new(entry.native))
+    }
+
+    fn components() -> Self {
+        let engine = Engine::new(Limits::default()).expect("an engine");
+        Self::of(|entry| {
+            let bytes = entry.component.unwrap_or_else(|| panic!("no component of {}", entry.name));
+            let policy = ComponentPolicy::load(&engine, bytes, entry.name).expect("a policy");
+            assert!(policy.has_batch(), "{} has a packed twin", entry.name);
+            Arc::new(policy)
+        })
+    }
+
+    fn components_typed() -> Self {
+        let Self(components) = Self::components();
+        let typed = |policy| Arc::new(TypedOnly(policy)) as Arc<dyn Policy>;
+        Self(components.into_iter().map(|(name, policy)| (name, typed(policy))).collect())
+    }
+
+    fn get(&self, scenario: &Scenario) -> &Arc<dyn Policy> {
+        let policy = self.0.get(scenario.scheduler.as_str());
+        policy.unwrap_or_else(|| panic!("no policy {}", scenario.scheduler))
+    }
 }
 
 #[test]
 fn conformance_native_one_by_one() {
-    conclude("native twin, one call for each decision", &every_scenario(false, native));
+    every_scenario("native twin, one call for each decision", &Policies::native());
 }
 
 #[test]
 fn conformance_native_in_batches() {
-    conclude("native twin, in batches", &every_scenario(true, native));
+    every_scenario("native twin, in batches", &Policies::native_packed());
+}
+
+#[test]
+fn conformance_component_one_by_one() {
+    every_scenario("component, one call for each decision", &Policies::components_typed());
+}
+
+#[test]
+fn conformance_component_in_batches() {
+    every_scenario("component, in batches", &Policies::components());
 }
 
 #[test]

@@ -67,7 +67,7 @@ user="$cache/user-$(sha256sum < "$here/run-vm.sh" | cut -c1-12)"
 if [ ! -e "$user/.ok" ]; then
   fetch $programs
   x="$cache/x"
-  rm -rf "$cache"/user-* "$x"
+  rm -rf "$cache"/user-* "$cache"/kernel-* "$x"
   mkdir -p "$user"/{bin,sbin,lib,lib64,proc,sys,dev,tmp,run,etc,out,job,usr/lib/x86_64-linux-gnu} "$x"
   for p in $programs; do dpkg-deb -x "$(deb "$p")" "$x"; done
   cp -L "$x/bin/busybox" "$user/bin/"

@@ -1,1 +1,22 @@
-fn main() {}
+//! Development tasks: `cargo xtask TASK`, one file each.
+
+mod policies;
+mod test;
+
+use anyhow::Result;
+use clap::Parser;
+
+/// Development tasks of Equipoise.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Task {
+    Policies(policies::Arguments),
+    Test(test::Arguments),
+}
+
+fn main() -> Result<()> {
+    match Task::parse() {
+        Task::Policies(arguments) => policies::run(&arguments),
+        Task::Test(arguments) => test::run(&arguments),
+    }
+}

@@ -55,7 +55,12 @@ pub enum Outcome {
     /// It belongs to a connection whose server was deleted, and is dropped.
     Dropped,
     /// It is for a service but cannot create a connection.
-    CannotCreate(CannotCreate),
+    CannotCreate {
+        /// The service.
+        service: ServiceIndex,
+        /// Why not.
+        why: CannotCreate,
+    },
     /// No service and no connection wants it.
     NotServed,
     /// The policy of its service failed without a fallback; nothing more is decided.
@@ -205,17 +210,18 @@ impl<O: Observer> Director<O> {
 
     /// The real servers of a service in the kernel's order, newest first.
     pub fn servers(&self, service: ServiceIndex) -> impl Iterator<Item = ServerView> + '_ {
-        let service = self.services.get(service.0 as usize);
-        service.into_iter().flat_map(|service| {
-            service.list.iter().map(|&id| {
-                let server = &service.servers[id as usize];
-                ServerView {
-                    id,
-                    config: server.config,
-                    counters: server.counters,
-                    overloaded: server.overloaded,
-                }
-            })
+        let listed = self.services.get(service.0 as usize).map(|service| &service.list[..]);
+        listed.unwrap_or_default().iter().filter_map(move |&id| self.server(service, id))
+    }
+
+    /// One real server of a service, listed or deleted.
+    pub fn server(&self, service: ServiceIndex, id: u32) -> Option<ServerView> {
+        let server = self.services.get(service.0 as usize)?.servers.get(id as usize)?;
+        Some(ServerView {
+            id,
+            config: server.config,
+            counters: server.counters,
+            overloaded: server.overloaded,
         })
     }
 
@@ -321,12 +327,13 @@ impl<O: Observer> Director<O> {
             _ if packet.source_port == FTP_DATA_PORT => Some(CannotCreate::FtpData),
             _ => None,
         };
-        if let Some(cannot) = cannot {
-            return Outcome::CannotCreate(cannot);
+        if let Some(why) = cannot {
+            return Outcome::CannotCreate { service: index, why };
         }
         if service.config.persistence.is_some() {
             self.schedule_persistent(index, packet, tag, reason);
         } else if service.identity.mark == 0 && packet.destination_port != service.identity.port {
+            self.services[index.0 as usize].settle(around!(self));
             self.observer.decided(&Decision {
                 tag,
                 at: self.now,

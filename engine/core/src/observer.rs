@@ -111,9 +111,8 @@ impl FaultReport {
 
 /// Receives what happens, in the order in which it counts. Every method has an empty default.
 pub trait Observer {
-    /// A packet that creates a connection, or would, was decided. Where decisions wait for a batch,
-    /// this comes later than the packets after it, and decisions that need no policy overtake it:
-    /// tags tell the order.
+    /// A packet that creates a connection, or would, was decided. Those of one service come in
+    /// order, but in a batch later than the packets after them.
     fn decided(&mut self, decision: &Decision) {
         let _ = decision;
     }

@@ -29,7 +29,18 @@ impl Budget {
         self.refused = false;
     }
 
-    fn take(&mut self, bytes: usize) -> bool {
+    /// Growth beyond what the policy itself declared fails whatever the budget says.
+    fn grow(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+        unit_bytes: usize,
+    ) -> bool {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return false;
+        }
+        let bytes = desired.saturating_sub(current).saturating_mul(unit_bytes);
         let left = self.left.checked_sub(bytes);
         self.refused |= left.is_none();
         self.left = left.unwrap_or(self.left);
@@ -44,18 +55,17 @@ impl ResourceLimiter for Budget {
         &mut self,
         current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(self.take(desired.saturating_sub(current)))
+        Ok(self.grow(current, desired, maximum, 1))
     }
 
     fn table_growing(
         &mut self,
         current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let elements = desired.saturating_sub(current);
-        Ok(self.take(elements.saturating_mul(TABLE_ELEMENT_BYTES)))
+        Ok(self.grow(current, desired, maximum, TABLE_ELEMENT_BYTES))
     }
 }

@@ -70,7 +70,10 @@ impl CodeCache {
 
     fn path(&self, engine: &Engine, digest: Digest) -> PathBuf {
         let mut hasher = DefaultHasher::new();
-        engine.wasm().precompile_compatibility_hash().hash(&mut hasher);
+        engine
+            .wasm()
+            .precompile_compatibility_hash()
+            .hash(&mut hasher);
         self.folder
             .join(format!("{digest}-{:016x}.code", hasher.finish()))
     }

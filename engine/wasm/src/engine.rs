@@ -65,7 +65,8 @@ impl Engine {
             Watchdog::Fuel(_) => config.consume_fuel(true),
         };
         let unsupported = |reason: String| LoadError::Unsupported { reason };
-        let wasm = wasmtime::Engine::new(&config).map_err(|error| unsupported(format!("{error:#}")))?;
+        let wasm =
+            wasmtime::Engine::new(&config).map_err(|error| unsupported(format!("{error:#}")))?;
         let ticker = match limits.watchdog {
             Watchdog::Deadline(_) => Some(Arc::new(
                 Ticker::start(wasm.clone()).map_err(|error| unsupported(error.to_string()))?,

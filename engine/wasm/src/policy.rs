@@ -126,13 +126,10 @@ impl ComponentPolicy {
             batch,
             pre,
         };
-        let (mut store, instance) =
-            policy
-                .instantiate()
-                .map_err(|fault| LoadError::Start {
-                    name: String::from(name),
-                    fault,
-                })?;
+        let (mut store, instance) = policy.instantiate().map_err(|fault| LoadError::Start {
+            name: String::from(name),
+            fault,
+        })?;
         policy.exports(&mut store, &instance).map_err(mismatch)?;
         Ok(policy)
     }
@@ -152,7 +149,11 @@ impl ComponentPolicy {
         instance: &Instance,
     ) -> Result<Exports, (&'static str, wasmtime::Error)> {
         let batch = match &self.batch {
-            Some(batch) => Some(batch.load(&mut *store, instance).map_err(|e| ("batch", e))?),
+            Some(batch) => Some(
+                batch
+                    .load(&mut *store, instance)
+                    .map_err(|e| ("batch", e))?,
+            ),
             None => None,
         };
         Ok(Exports {
@@ -257,7 +258,9 @@ fn check_imports(engine: &Engine, component: &Component, name: &str) -> Result<(
                 let mut wanted = instance
                     .exports(engine.wasm())
                     .filter(|(_, item)| !matches!(item.ty, ComponentItem::Type(_)));
-                wanted.next().map(|(function, _)| format!("{import} ({function})"))
+                wanted
+                    .next()
+                    .map(|(function, _)| format!("{import} ({function})"))
             }
             _ => Some(String::from(import)),
         });

@@ -105,7 +105,9 @@ pub enum Damage {
 #[non_exhaustive]
 pub enum Warning {
     /// The capture ends in mid-record.
-    #[error("{name} is cut short behind packet {packets} (byte {offset}); its last record is ignored")]
+    #[error(
+        "{name} is cut short behind packet {packets} (byte {offset}); its last record is ignored"
+    )]
     Truncated {
         /// The capture.
         name: String,

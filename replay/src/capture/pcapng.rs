@@ -123,8 +123,8 @@ impl Pcapng {
                 return Ok(Step::Skip(length));
             }
             INTERFACE_DESCRIPTION_BLOCK => {
-                let interface = Interface::parse::<B>(body)
-                    .ok_or(Damage::ShortBlock { kind: block.type_ })?;
+                let interface =
+                    Interface::parse::<B>(body).ok_or(Damage::ShortBlock { kind: block.type_ })?;
                 self.interfaces.push(interface);
                 return Ok(Step::Skip(length));
             }

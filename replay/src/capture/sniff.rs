@@ -1,7 +1,7 @@
 //! Recognises what a stream holds by its first bytes, through one layer of compression.
 
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read};
 
 use flate2::read::MultiGzDecoder;
 use pcap_file::pcap::PcapHeader;
@@ -79,17 +79,22 @@ pub(super) fn recognise(
         found,
     };
     for compressed in [false, true] {
-        let filled = window.fill(pcap::HEADER);
-        // A compressed stream that breaks off early may still have given a few bytes to judge.
-        if let Err(source) = filled
-            && window.bytes().is_empty()
-        {
-            return Err(CaptureError::Read {
-                name: name.to_owned(),
-                packets: 0,
-                offset: 0,
-                source,
-            });
+        match window.fill(pcap::HEADER) {
+            Ok(()) => {}
+            // A compressed stream that breaks off may still have given enough to judge by.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                if window.bytes().is_empty() {
+                    return Err(refuse(Found::Headless));
+                }
+            }
+            Err(source) => {
+                return Err(CaptureError::Read {
+                    name: name.to_owned(),
+                    packets: 0,
+                    offset: 0,
+                    source,
+                });
+            }
         }
         match content(window.bytes()) {
             Content::Pcap(pcap) => {

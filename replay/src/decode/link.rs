@@ -44,7 +44,7 @@ pub(super) fn network(link_type: u16, bytes: &[u8]) -> Result<(Network, usize), 
     }
 }
 
-/// An EtherType at `place`, then tags, if any, then IP.
+/// An Ethernet type at `place`, then tags, if any, then IP.
 #[inline]
 fn after_type(bytes: &[u8], place: usize) -> Result<(Network, usize), Skipped> {
     match ether_type(bytes, place)? {
@@ -53,7 +53,7 @@ fn after_type(bytes: &[u8], place: usize) -> Result<(Network, usize), Skipped> {
     }
 }
 
-/// The content of a tag (control word, EtherType) at `place`, then more tags, if any, then IP.
+/// The content of a tag (control word, Ethernet type) at `place`, then more tags, if any, then IP.
 fn after_tags(bytes: &[u8], place: usize) -> Result<(Network, usize), Skipped> {
     for tag in 0..MOST_TAGS {
         let next = place + tag * 4 + 2;

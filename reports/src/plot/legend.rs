@@ -67,9 +67,9 @@ impl Legend {
         let last = self.labels.len().saturating_sub(1);
         for (at, label) in self.labels.iter().enumerate() {
             let (row, column) = (at as u32 / self.columns, at as u32 % self.columns);
-            let x = (column * self.column + 10) as i32;
-            let y = (row * ROW + ROW / 2) as i32;
-            let end = x + SWATCH as i32 - 8;
+            let x = (column * self.column + 10).cast_signed();
+            let y = (row * ROW + ROW / 2).cast_signed();
+            let end = x + SWATCH.cast_signed() - 8;
             if self.swatch == Swatch::Bar && at == last {
                 let line = ShapeStyle::from(&INK).stroke_width(2);
                 area.draw(&PathElement::new([(x, y), (end, y)], line))?;
@@ -77,7 +77,7 @@ impl Legend {
                 self.draw_swatch(area, at, (x, y), end)?;
             }
             let shown = fitted(label, SIZE, self.column - SWATCH);
-            let place = (x + SWATCH as i32, y - SIZE as i32 / 2);
+            let place = (x + SWATCH.cast_signed(), y - SIZE.cast_signed() / 2);
             area.draw(&Text::new(shown, place, text(SIZE)))?;
         }
         Ok(())

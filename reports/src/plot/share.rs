@@ -71,12 +71,7 @@ fn top(runs: &[(&Run, &ServiceRun)]) -> f64 {
     let highest = servers()
         .filter_map(|server| server.share)
         .fold(typical, f64::max);
-    100.0
-        * if highest > 3.0 * typical {
-            2.0 * typical
-        } else {
-            highest
-        }
+    100.0 * highest.min(2.0 * typical)
 }
 
 fn draw_panel(
@@ -118,18 +113,24 @@ fn draw_panel(
             let line = ShapeStyle::from(&INK).stroke_width(2);
             chart.draw_series([PathElement::new([(left + 0.02, y), (left + 0.98, y)], line)])?;
         }
-        let label = |text: String, height: f64, vertical: VPos, shift: i32| {
+        let label = |text: String, height: f64, at: Pos, shift: i32| {
             let (x, y) = chart.plotting_area().map_coordinate(&(left + 0.5, height));
             let (from_x, from_y) = area.get_base_pixel();
-            let style = (FONT, 11).into_font().color(&INK);
-            let style = style.pos(Pos::new(HPos::Center, vertical));
+            let style = (FONT, 11).into_font().color(&INK).pos(at);
             area.draw(&Text::new(text, (x - from_x, y - from_y + shift), style))
         };
         if servers.len() <= NUMBERED {
-            label((at + 1).to_string(), 0.0, VPos::Top, 5)?;
+            let under = Pos::new(HPos::Center, VPos::Top);
+            label((at + 1).to_string(), 0.0, under, 5)?;
         }
         if share > top {
-            label(format!("{share:.0} %"), top, VPos::Bottom, -2)?;
+            let inwards = if left + 0.5 < count / 2.0 {
+                HPos::Left
+            } else {
+                HPos::Right
+            };
+            let over = Pos::new(inwards, VPos::Bottom);
+            label(format!("{share:.0} %"), top, over, -2)?;
             let gap = [(left + 0.1, top * 0.86), (left + 0.9, top * 0.92)];
             chart.draw_series([PathElement::new(gap, WHITE.stroke_width(3))])?;
         }

@@ -143,7 +143,9 @@ mod tests {
         ) {
             let of = |values: &[u64]| {
                 let mut histogram = Histogram::default();
-                values.iter().for_each(|&value| histogram.record(value));
+                for &value in values {
+                    histogram.record(value);
+                }
                 histogram
             };
             let mut merged = of(&left);

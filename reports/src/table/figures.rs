@@ -61,7 +61,7 @@ impl Unit {
     /// With one decimal, but none for plain bytes.
     pub(super) fn show(self, value: f64) -> String {
         if self.name == "B" {
-            return count(value as u64);
+            return format!("{value:.0}");
         }
         format!("{:.1}", value / self.size)
     }
@@ -147,6 +147,10 @@ pub(super) fn plain(name: &str) -> String {
 }
 
 /// A bar of `width` cells, full at 1, with a mark where the promised share ends.
+#[expect(
+    clippy::cast_sign_loss,
+    reason = "what is cast is clamped to 0 and above"
+)]
 pub(super) fn bar(share: f64, promised: Option<f64>, width: usize) -> String {
     const PARTS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
     let eighths = (share.clamp(0.0, 1.0) * width as f64 * 8.0).round() as usize;
@@ -176,7 +180,7 @@ mod tests {
             ["0", "999", "1,000", "1,234,567"]
         );
         assert_eq!(Unit::of_bytes(12_345).show(12_345.0), "12.3");
-        assert_eq!(Unit::of_bytes(9_999).show(9_999.0), "9,999");
+        assert_eq!(Unit::of_bytes(9_999).show(9_999.0), "9999");
         assert_eq!(Unit::of_us(1_500.0).show(1_500.0), "1.5");
     }
 

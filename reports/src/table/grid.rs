@@ -70,7 +70,7 @@ impl Grid {
             .map(|at| self.column_width(at))
             .collect();
         let mut shown: Vec<usize> = (0..self.columns.len()).collect();
-        while self.spans(&shown, &widths) > width {
+        while spans(&shown, &widths) > width {
             let Some(rank) = shown.iter().map(|&at| self.columns[at].rank).max() else {
                 break;
             };
@@ -111,11 +111,6 @@ impl Grid {
             .max(length(&self.columns[at].title))
     }
 
-    fn spans(&self, shown: &[usize], widths: &[usize]) -> usize {
-        let text: usize = shown.iter().map(|&at| widths[at]).sum();
-        text + GAP * shown.len().saturating_sub(1)
-    }
-
     /// The upper heading: each group's name to the right over its columns, with a rule before it.
     fn groups(&self, shown: &[usize], widths: &[usize]) -> String {
         let runs = shown.chunk_by(|&a, &b| {
@@ -123,7 +118,7 @@ impl Grid {
             !group.is_empty() && *group == self.columns[b].group
         });
         join(runs.map(|run| {
-            let width = self.spans(run, widths);
+            let width = spans(run, widths);
             let group = &self.columns[run[0]].group;
             let rule = width.saturating_sub(length(group) + 1);
             match length(group) {
@@ -133,6 +128,12 @@ impl Grid {
             }
         }))
     }
+}
+
+/// What these columns take with the gaps between them.
+fn spans(shown: &[usize], widths: &[usize]) -> usize {
+    let text: usize = shown.iter().map(|&at| widths[at]).sum();
+    text + GAP * shown.len().saturating_sub(1)
 }
 
 fn push_line(out: &mut String, line: &str) {

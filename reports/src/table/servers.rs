@@ -58,7 +58,7 @@ fn columns(scales: &Scales) -> Vec<Column> {
         right("conns", 0),
         right("share %", 0),
         right("promised", 1),
-        Column::new("", Align::Left, 3),
+        Column::new("│ = promised", Align::Left, 3),
         right("peak", 0).under("concurrent"),
         right("mean", 2).under("concurrent"),
         right("peak", 9).under("entries"),

@@ -42,8 +42,8 @@ pub(super) fn draw(out: &mut String, report: &Report, place: usize, style: Style
     grid.draw(out, style.width, paint);
 
     for (_, run, service) in rows() {
-        if let Some(fault) = fault_of(run, service) {
-            let text = format!("! {}: {}", plain(&run.policy), fault_line(fault));
+        if let Some(fault) = &run.fault {
+            let text = format!("! {}: {}", plain(&run.policy), fault_line(fault, service));
             for line in wrap(&text, style.width) {
                 out.push_str(&paint.red(&line));
                 out.push('\n');
@@ -82,19 +82,27 @@ fn cells(run: &Run, service: &ServiceRun) -> Vec<String> {
     ]
 }
 
-fn fault_line(fault: &Fault) -> String {
-    let mut text = plain(&fault.what);
-    if let (Some(capture), Some(packet)) = (&fault.capture, fault.packet) {
-        text.push_str(&format!(" at packet {packet} of {}", plain(capture)));
-    }
-    if let Some(connection) = &fault.connection {
-        text.push_str(&format!(" ({})", plain(connection)));
-    }
-    text.push_str(match fault.outcome {
-        Outcome::Ended => "; the run ended there",
-        Outcome::Fallback => "; the fallback went on",
+fn fault_line(fault: &Fault, service: &ServiceRun) -> String {
+    let other = if fault.service == service.service {
+        String::new()
+    } else {
+        format!(", deciding for {},", plain(&fault.service))
+    };
+    let place = match (&fault.capture, fault.packet) {
+        (Some(capture), Some(packet)) => format!(" at packet {packet} of {}", plain(capture)),
+        _ => String::new(),
+    };
+    let connection = (fault.connection.as_ref()).map_or_else(String::new, |connection| {
+        format!(" ({})", plain(connection))
     });
-    text
+    let outcome = match fault.outcome {
+        Outcome::Ended => "the run ended there",
+        Outcome::Fallback => "the fallback went on",
+    };
+    format!(
+        "{}{other}{place}{connection}; {outcome}",
+        plain(&fault.what)
+    )
 }
 
 fn notes<'a>(services: impl Iterator<Item = &'a ServiceRun> + Clone) -> Vec<String> {

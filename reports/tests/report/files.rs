@@ -112,7 +112,7 @@ fn a_failure_leaves_nothing_half_written() {
     assert!(error.contains("runs.csv"), "{error}");
     let left: Vec<String> = listed(dir.path())
         .into_iter()
-        .filter(|name| name.ends_with(".tmp"))
+        .filter(|name| name.contains(".tmp"))
         .collect();
     assert!(left.is_empty(), "{left:?}");
 

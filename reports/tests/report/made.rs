@@ -207,7 +207,7 @@ fn run(policy: &str, seed: u64, servers: usize, clock: Clock) -> Run {
     let mut draw = Draw(seed + 1);
     let weights: Vec<u32> = (0..servers).map(|at| [3, 2, 1, 1][at % 4]).collect();
     let promises = matches!(policy, "rr" | "wrr" | "wlc" | "sed" | "sh" | "mh" | "twos");
-    let promised = promised_by_weight(&weights);
+    let by_weight = promised_by_weight(&weights);
     let axis = match clock {
         Clock::Runs => Axis::Time,
         Clock::StandsStill => Axis::Connections,
@@ -243,7 +243,7 @@ fn run(policy: &str, seed: u64, servers: usize, clock: Clock) -> Run {
         .map(|at| ServerCount {
             connections: connections[at],
             weight: weights[at],
-            promised_share: promises.then(|| promised[at]),
+            promised_share: promises.then(|| by_weight[at]),
         })
         .collect();
     let spread = Distribution::from_counts(&counts_of);

@@ -162,6 +162,22 @@ mod tests {
     }
 
     #[test]
+    fn of_equal_members_the_newest_is_chosen() {
+        let expected = "1.0.0.1:1->B 1.0.0.1:1->A 1.0.0.1:1->A";
+        check::<Lblcr>(&format!("{JOINED} aB:0 tB:0 k1.0.0.1:1"), expected);
+    }
+
+    #[test]
+    fn giving_up_a_member_changes_the_set() {
+        // C, then B, then A join; A goes, and B stays for another expiration.
+        let joined = "+A:9 +B:1 +C:1 k1.0.0.1:1 aC:2 tC:2 k1.0.0.1:1 aB:2 tB:2 k1.0.0.1:1";
+        let given_up = "aA:90 tA:90 w101 k1.0.0.1:1 k1.0.0.1:1";
+        let ops = format!("{joined} {given_up} aA:0 tA:0 aB:1 tB:1 aC:9 tC:9 k1.0.0.1:1");
+        let expected = ["C", "B", "A", "B", "B", "B"].map(|name| format!("1.0.0.1:1->{name}"));
+        check_with::<Lblcr>(&[("expiration", "100")], &ops, &expected.join(" "));
+    }
+
+    #[test]
     fn an_unchanged_set_gives_up_its_most_loaded_member() {
         // A has the most per weight when the set expires; it is dropped, although B is then full.
         let load = "aA:90 tA:90 aB:0 tB:0 w101 k1.0.0.1:1 aA:1 tA:1 aB:1 tB:1 k1.0.0.1:1";

@@ -136,7 +136,7 @@ impl Mh {
                 server: server.id,
                 slot: hash(OFFSET_KEY, key) % self.size,
                 skip: hash(SKIP_KEY, key) % (self.size - 1) + 1,
-                turns: (weight(server) / divisor >> shift).max(1),
+                turns: ((weight(server) / divisor) >> shift).max(1),
             });
         }
         self.table.resize(self.size as usize, FREE);
@@ -174,12 +174,11 @@ fn hash(key: u64, value: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::{Mh, OFFSET_KEY, SKIP_KEY, hash};
-    use crate::sdk::Instance;
-    use crate::testing::{SERVICE, check, check_with, servers};
+    use crate::testing::{check, check_with, configured, servers};
 
     /// The table for weights added in this order to 10.0.0.1, .2, .3 on port 80, in letters.
     fn table(weights: &[u32]) -> String {
-        let mut instance = Instance::<Mh>::configure(0, &SERVICE, &[], 0).unwrap();
+        let mut instance = configured::<Mh>();
         instance.set_servers(servers(weights));
         let ids = instance.algorithm().table.iter();
         ids.map(|id| char::from(b'A' + id.0 as u8)).collect()
@@ -219,6 +218,12 @@ mod tests {
             "+A:1 +B:1 +C:1 k1.2.3.4:1 k10.1.1.1:2 k192.168.1.1:3 k8.8.8.8:4",
             "1.2.3.4:1->B 10.1.1.1:2->C 192.168.1.1:3->A 8.8.8.8:4->B",
         );
+    }
+
+    #[test]
+    fn a_server_added_with_weight_0_has_no_slots() {
+        let scenario = "+A:1 +B:1 k8.8.8.8:4 -B +B:0 k8.8.8.8:4";
+        check::<Mh>(scenario, "8.8.8.8:4->B 8.8.8.8:4->A");
     }
 
     #[test]

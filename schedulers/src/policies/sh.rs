@@ -121,9 +121,12 @@ mod tests {
 
     #[test]
     fn fallback_starts_at_twice_the_bucket() {
+        let fallback = &[("sh-fallback", "true")];
         let scenario = "+A:1 +B:1 +C:1 oC k10.0.0.1:1";
         check::<Sh>(scenario, "10.0.0.1:1->-");
-        check_with::<Sh>(&[("sh-fallback", "true")], scenario, "10.0.0.1:1->B");
+        check_with::<Sh>(fallback, scenario, "10.0.0.1:1->B");
+        // Behind bucket 39 comes A, at bucket 78 stands C.
+        check_with::<Sh>(fallback, "+A:1 +B:2 +C:3 oB k10.0.0.1:1", "10.0.0.1:1->C");
     }
 
     #[test]

@@ -59,12 +59,11 @@ impl Algorithm for Wrr {
             return None;
         }
         let after = self.cursor.map_or(0, |cursor| cursor + 1);
-        let chosen = match next(servers.rows().get(after..)?, self.level) {
-            Some(offset) => after + offset,
-            None => {
-                self.descend(servers)?;
-                next(servers.rows(), self.level)?
-            }
+        let chosen = if let Some(offset) = next(servers.rows().get(after..)?, self.level) {
+            after + offset
+        } else {
+            self.descend(servers)?;
+            next(servers.rows(), self.level)?
         };
         self.cursor = Some(chosen);
         Some(chosen)
@@ -139,6 +138,14 @@ mod tests {
         check::<Wrr>("+A:2 +B:1 r1 =B:1 r6", "B BAABAA");
         check::<Wrr>("+A:4 +B:3 oA oB r3 uA r4", "--- AAAA");
         check::<Wrr>("+A:2 +B:2 r3 =A:0 r4 =A:2 r8", "BAB BBBB BABABABA");
+    }
+
+    #[test]
+    fn where_a_vain_walk_ends() {
+        // At the wrap, from the head or from a higher level; at the cursor, from the last one.
+        check::<Wrr>("+A:4 +B:3 oA oB r1 uA uB r2", "- AB");
+        check::<Wrr>("+A:4 +B:3 I r2 oA oB r1 uA uB r1", "AB - A");
+        check::<Wrr>("+A:4 +B:3 I r6 oA oB r1 uA uB r2", "ABABAB - AA");
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub struct Setup<'a> {
 
 impl<'a> Setup<'a> {
     /// Checks what the user gave against what the policy takes.
-    pub(crate) fn new(
+    pub(super) fn new(
         policy: &str,
         specs: &'static [ParameterSpec],
         now_us: u64,
@@ -118,6 +118,16 @@ impl<'a> Setup<'a> {
             seed,
             given,
         })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of_defaults(service: &'a ServiceIdentity) -> Self {
+        Self {
+            now_us: 0,
+            service,
+            seed: 0,
+            given: Vec::new(),
+        }
     }
 
     /// Whether a switch is on.
@@ -193,19 +203,20 @@ mod tests {
 
     #[test]
     fn values_and_defaults() {
-        let given = setup(&[("table-bits", "20"), ("sh-port", "true")]).unwrap();
-        assert!(given.switch(&SWITCH));
-        assert_eq!(given.number(&BITS), 20);
-        assert_eq!(given.number(&KERNEL), 0);
-        let none = setup(&[]).unwrap();
-        assert!(!none.switch(&SWITCH));
-        assert_eq!(none.number(&BITS), 8);
-        assert!(!setup(&[("sh-port", "false")]).unwrap().switch(&SWITCH));
+        let given = setup(&[("table-bits", "20"), ("sh-port", "true")]);
+        let read = |setup: Setup<'_>| {
+            let (bits, kernel) = (setup.number(&BITS), setup.number(&KERNEL));
+            (setup.switch(&SWITCH), bits, kernel)
+        };
+        assert_eq!(given.map(read), Ok((true, 20, 0)));
+        assert_eq!(setup(&[]).map(read), Ok((false, 8, 0)));
+        let given = setup(&[("sh-port", "false"), ("kernel", "classic")]);
+        assert_eq!(given.map(read), Ok((false, 8, 1)));
     }
 
     #[test]
     fn errors_name_what_is_accepted() {
-        let error = |pairs| setup(pairs).unwrap_err();
+        let error = |pairs| setup(pairs).err().unwrap_or_default();
         assert_eq!(
             error(&[("table-bits", "21")]),
             "x: parameter `table-bits` is 4 to 20, not `21`"

@@ -6,6 +6,11 @@
 //! once for this client and destination and counts nothing, `I` binds a fresh instance to the list,
 //! `wS` lets S seconds pass. A server that comes back keeps its counters and its flag.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a test ends where its input is malformed"
+)]
+
 use std::fmt::Write as _;
 
 use equipoise_core::batch::{self, Kind};

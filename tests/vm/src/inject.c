@@ -291,7 +291,8 @@ static void replay(const char *path)
 		fail(path, "not a pcap file of this byte order");
 	if (header[5] != 1 && header[5] != 101 && header[5] != 113 && header[5] != 276)
 		fail(path, "link type is none of Ethernet, raw IP, Linux cooked v1 and v2");
-	for (long n = 1; fread(record, 16, 1, f) == 1; n++) {
+	size_t got;
+	for (long n = 1; (got = fread(record, 1, 16, f)) == 16; n++) {
 		if (record[2] > sizeof b || fread(b, 1, record[2], f) != record[2]) fail(path, "truncated");
 		size_t at = ip_offset(header[5], b, record[2]);
 		struct packet p;
@@ -306,6 +307,7 @@ static void replay(const char *path)
 		if (in) client_packet(n, &p, flow_of(&k));
 		else server_packet(&p, flow_of(&k));
 	}
+	if (got) fail(path, "truncated");
 	fclose(f);
 }
 

@@ -73,6 +73,8 @@ impl<O: Observer> Director<O> {
 
     /// A connection under a template: the policy is not asked.
     fn place(&mut self, index: ServiceIndex, packet: &Packet, tag: Tag, template: Slot, id: u32) {
+        // So that the decisions of a service come in order.
+        self.services[index.0 as usize].settle(around!(self));
         let slot = self.create(index, packet, Binding::Server(id), template);
         let timeout_s = self.connections.get(template).map_or(0, |entry| entry.timeout_s);
         self.control(template, slot, timeout_s);

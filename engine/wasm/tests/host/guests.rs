@@ -1,16 +1,14 @@
 //! Guests written as WebAssembly text, and what tests start them with.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
 
-use equipoise_core::{
-    Address, Family, Flow, Protocol, Server, ServerId, ServiceIdentity,
-};
+use equipoise_core::{Address, Family, Flow, Protocol, Server, ServerId, ServiceIdentity};
 use equipoise_wasm::{Engine, Limits};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-pub const SERVICE: ServiceIdentity = ServiceIdentity {
+pub(crate) const SERVICE: ServiceIdentity = ServiceIdentity {
     family: Family::Ipv4,
     address: Address::v4(0x0a00_0001),
     port: 80,
@@ -18,7 +16,7 @@ pub const SERVICE: ServiceIdentity = ServiceIdentity {
     mark: 0,
 };
 
-pub const FLOW: Flow = Flow {
+pub(crate) const FLOW: Flow = Flow {
     client: Address::v4(0xc000_0201),
     client_port: 40_000,
     destination: Address::v4(0x0a00_0001),
@@ -27,12 +25,12 @@ pub const FLOW: Flow = Flow {
     mark: 0,
 };
 
-pub fn engine() -> Engine {
+pub(crate) fn engine() -> Engine {
     Engine::new(Limits::default()).unwrap()
 }
 
 /// Servers of these weights, ids in their order.
-pub fn servers(weights: &[u32]) -> Vec<Server> {
+pub(crate) fn servers(weights: &[u32]) -> Vec<Server> {
     let server = |(id, &weight): (u32, &u32)| Server {
         id: ServerId(id),
         address: Address::v4(0x0a00_0100 + id),
@@ -46,12 +44,12 @@ pub fn servers(weights: &[u32]) -> Vec<Server> {
 }
 
 /// The component of `tests/misbehaving/NAME.wat`, as its README says.
-pub fn guest(name: &str) -> Vec<u8> {
+pub(crate) fn guest(name: &str) -> Vec<u8> {
     guest_of_version(name, equipoise_wasm::CONTRACT_VERSION)
 }
 
 /// The same, encoded against a contract that says it is of this version.
-pub fn guest_of_version(name: &str, version: &str) -> Vec<u8> {
+pub(crate) fn guest_of_version(name: &str, version: &str) -> Vec<u8> {
     let text = read(&folder().join(format!("{name}.wat")));
     let first = text.lines().find(|line| !line.starts_with(";;")).unwrap();
     if first.starts_with("(component") || first.starts_with("(module") {
@@ -75,7 +73,6 @@ fn completed(fields: &str) -> String {
 
 fn encode(module: &str, version: &str) -> Vec<u8> {
     let versioned = |text: &str| text.replace("@0.1.0", &format!("@{version}"));
-    let contract = folder().join("../../wit/0.1.0/policy.wit");
     let world = if module.contains("policy/batch@") {
         "batch-policy"
     } else {
@@ -84,12 +81,17 @@ fn encode(module: &str, version: &str) -> Vec<u8> {
     let mut module = wat::parse_str(versioned(module)).unwrap();
     let mut resolve = Resolve::default();
     let package = resolve
-        .push_str("policy.wit", &versioned(&read(&contract)))
+        .push_str("policy.wit", &versioned(&contract()))
         .unwrap();
     let world = resolve.select_world(&[package], Some(world)).unwrap();
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
     let mut encoder = ComponentEncoder::default().module(&module).unwrap();
     encoder.encode().unwrap()
+}
+
+/// The text of the contract.
+pub(crate) fn contract() -> String {
+    read(&folder().join("../../wit/0.1.0/policy.wit"))
 }
 
 fn folder() -> PathBuf {

@@ -1,0 +1,191 @@
+//! What can stand on the command line. Values stay texts here: `equipoise_replay::setup` reads
+//! them, so that every message about them comes from one place.
+
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Parser, Subcommand, ValueEnum};
+use equipoise_replay::setup::Item;
+
+/// Try load-balancing policies on captured traffic
+///
+/// Every policy is a WebAssembly component. Those of the Linux kernel's IPVS decide exactly as the
+/// kernel would have.
+#[derive(Debug, Parser)]
+#[command(name = "equipoise", version)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Replay captures through policies and compare how connections are spread
+    Replay(Box<Replay>),
+    /// Policies in the box
+    Policy {
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// List the built-in policies with their parameters
+    List,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Format {
+    /// For people; on a terminal with the measured cost of each policy
+    Table,
+    /// The whole report (docs/report.md), the same bytes on every run
+    Json,
+    /// One line for each policy, service and server
+    Csv,
+}
+
+/// Replay captures through policies and compare how connections are spread
+///
+/// Reads pcap and pcapng, plain or packed by gzip or zstd. Without --service the endpoint with the
+/// most client connections is the virtual service; without --server it has four real servers of
+/// weight 1; without --policy every built-in policy is tried.
+///
+/// Exit codes: 0 done, 1 the input or a policy failed, 2 wrong usage.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Replay {
+    /// Captures, in any order; `-` is standard input
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub(crate) captures: Vec<PathBuf>,
+
+    /// A virtual service: [tcp:|udp:]ADDR:PORT, IPv6 as [2001:db8::1]:80
+    #[arg(long, value_name = "SERVICE")]
+    service: Vec<String>,
+
+    /// Packets that a firewall rule would mark, and the mark as a virtual service:
+    /// N=PROTO:ADDR[/LEN]:PORTS, with PORTS 80, 80,443, 8000-8100 or *
+    #[arg(long, value_name = "MARK")]
+    mark: Vec<String>,
+
+    /// A real server of the service before it, or of all when it comes first:
+    /// ADDR:PORT[,weight=N,method=nat|dr|tun,upper=N,lower=N]
+    #[arg(long, value_name = "SERVER")]
+    server: Vec<String>,
+
+    /// Services and real servers as `ipvsadm -S -n` prints them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules: Option<PathBuf>,
+
+    /// A policy: NAME or FILE.wasm, then optionally :key=value,… (see `equipoise policy list`)
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) policy: Vec<String>,
+
+    /// Persistence of the services given here: SECS[/MASK]
+    #[arg(long, value_name = "SECS[/MASK]")]
+    pub(crate) persistent: Option<String>,
+
+    /// One-packet scheduling for the UDP and mark services given here
+    #[arg(long)]
+    pub(crate) ops: bool,
+
+    /// Timeouts in seconds as `ipvsadm --set` takes them, 0 keeping the default
+    #[arg(long, value_name = "TCP,FIN,UDP")]
+    pub(crate) timeouts: Option<String>,
+
+    /// A switch under net.ipv4.vs, such as conn_reuse_mode=0
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) sysctl: Vec<String>,
+
+    /// Which kernel's counting to follow: classic (before mid 2026) or current
+    #[arg(long, value_name = "KERNEL")]
+    pub(crate) kernel: Option<String>,
+
+    /// Built-in policy that decides, natively, a connection on which a policy failed; without it
+    /// the first failure ends that policy's run
+    #[arg(long, value_name = "NAME")]
+    pub(crate) fallback: Option<String>,
+
+    /// Seed of everything random
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+
+    /// Runs at the same time; the output does not depend on it [default: one per processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+
+    /// Factor on the time since the first packet: 0.5 plays twice as fast, at 0 time stands still
+    /// and no timer fires
+    #[arg(long, value_name = "F", default_value = "1", value_parser = scale)]
+    pub(crate) time_scale: f64,
+
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+
+    /// Write one CSV row for each packet that creates a connection or would
+    #[arg(long, value_name = "FILE")]
+    pub(crate) decisions: Option<PathBuf>,
+
+    /// Write report.json, measured.json, runs.csv and SVG plots into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  equipoise replay traffic.pcapng
+  equipoise replay traffic.pcap --policy wlc --policy sh:sh-port --policy ./mine.wasm:k=3
+  equipoise replay traffic.pcap --service 10.0.0.1:443 \\
+      --server 10.1.0.1:443,weight=3 --server 10.1.0.2:443,method=dr
+  ipvsadm -S -n > rules; equipoise replay traffic.pcap --rules rules --decisions decisions.csv";
+
+fn scale(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(factor) if factor.is_finite() && factor >= 0.0 => Ok(factor),
+        _ => Err(String::from("a number of at least 0, such as 0, 0.5 or 10")),
+    }
+}
+
+/// `--service`, `--mark` and `--server` in the order in which they were written.
+pub(crate) fn items(matches: &ArgMatches) -> Vec<Item> {
+    let mut items: Vec<(usize, Item)> = Vec::new();
+    let kinds: [(&str, fn(String) -> Item); 3] =
+        [("service", Item::Service), ("mark", Item::Mark), ("server", Item::Server)];
+    for (id, kind) in kinds {
+        let places = matches.indices_of(id).into_iter().flatten();
+        let texts = matches.get_many::<String>(id).into_iter().flatten();
+        items.extend(places.zip(texts).map(|(place, text)| (place, kind(text.clone()))));
+    }
+    items.sort_by_key(|(place, _)| *place);
+    items.into_iter().map(|(_, item)| item).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn services_and_servers_keep_their_order() {
+        let line = "equipoise replay x --server a --service b --server c --mark d --server e";
+        let matches = Args::command().get_matches_from(line.split(' '));
+        let items = items(matches.subcommand_matches("replay").expect("replay"));
+        let server = |text: &str| Item::Server(text.to_owned());
+        assert_eq!(
+            items,
+            [
+                server("a"),
+                Item::Service("b".to_owned()),
+                server("c"),
+                Item::Mark("d".to_owned()),
+                server("e"),
+            ]
+        );
+    }
+}

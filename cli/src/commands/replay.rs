@@ -1,0 +1,143 @@
+//! `equipoise replay`.
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use equipoise_replay::Decisions;
+use equipoise_replay::capture::Source;
+use equipoise_replay::policy::Policies;
+use equipoise_replay::replay::{self, Options, Outcome};
+use equipoise_replay::setup::{self, Item, Setup};
+use equipoise_reports::model::Costs;
+use equipoise_reports::table::{Colour, Style};
+use equipoise_reports::{Report, output, runs, table};
+use equipoise_wasm::{CodeCache, Engine, Limits};
+
+use crate::args::{Format, Replay};
+use crate::failure::{FAILED, Failure};
+
+pub(crate) fn run(args: Replay, items: Vec<Item>) -> Result<ExitCode, Failure> {
+    let setup = Setup::assemble(&written(&args, items)?)?;
+    let engine = Engine::new(Limits::default()).map_err(Failure::input)?;
+    let mut policies = Policies::new(engine, cache(), setup.kernel, setup.switches);
+    let sources = sources(&args.captures)?;
+    let options = Options {
+        time_scale: args.time_scale,
+        seed: args.seed,
+        threads: args.threads.map_or(0, usize::from),
+        fallback: args.fallback,
+        decisions: args.decisions.is_some(),
+    };
+    let outcome = replay::replay(&sources, setup, &mut policies, &options)?;
+    let failed = tell(&outcome);
+    let Outcome { report, decisions, .. } = outcome;
+
+    // Files first, so that a reader who leaves early does not cost them.
+    if let Some((decisions, path)) = decisions.zip(args.decisions.as_deref()) {
+        write_decisions(decisions, path)
+            .map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
+    }
+    if let Some(folder) = &args.out {
+        output::write_dir(folder, &report).map_err(Failure::input)?;
+    }
+    print(&report, args.format)?;
+    Ok(if failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+}
+
+fn written(args: &Replay, items: Vec<Item>) -> Result<setup::Options, Failure> {
+    let rules = match &args.rules {
+        None => None,
+        Some(path) => {
+            let bytes = std::fs::read(path).map_err(|error| {
+                Failure::input(format!("{}: cannot read the rules: {error}", path.display()))
+            })?;
+            Some((path.display().to_string(), bytes))
+        }
+    };
+    Ok(setup::Options {
+        items,
+        rules,
+        persistent: args.persistent.clone(),
+        one_packet: args.ops,
+        timeouts: args.timeouts.clone(),
+        sysctls: args.sysctl.clone(),
+        kernel: args.kernel.clone(),
+        policies: args.policy.clone(),
+    })
+}
+
+fn sources(captures: &[PathBuf]) -> Result<Vec<Source>, Failure> {
+    captures.iter().map(|path| Source::new(path).map_err(Failure::input)).collect()
+}
+
+/// Compiled components stay in the user's cache; without one they are compiled each time.
+fn cache() -> Option<CodeCache> {
+    let folder = match std::env::var_os("XDG_CACHE_HOME") {
+        Some(folder) if Path::new(&folder).is_absolute() => PathBuf::from(folder),
+        _ => PathBuf::from(std::env::var_os("HOME")?).join(".cache"),
+    };
+    CodeCache::open(&folder.join("equipoise")).ok()
+}
+
+/// Warnings and failures go to standard error. Whether something failed.
+fn tell(outcome: &Outcome) -> bool {
+    for warning in &outcome.report.warnings {
+        eprintln!("equipoise: warning: {warning}");
+    }
+    for capture in &outcome.report.trace.captures {
+        for warning in &capture.warnings {
+            eprintln!("equipoise: warning: {warning}");
+        }
+    }
+    for run in &outcome.report.runs {
+        if let Some(fault) = &run.fault {
+            let place = fault.capture.as_ref().zip(fault.packet);
+            let place = place.map_or_else(String::new, |(capture, packet)| {
+                format!(" at {capture}, packet {packet}")
+            });
+            eprintln!("equipoise: policy {} for {}{place}: {}", run.policy, fault.service, fault.what);
+        }
+    }
+    outcome.has_ended_runs() || !outcome.capture_errors.is_empty()
+}
+
+/// A file appears whole or not at all; a pipe or a device is written as it is.
+fn write_decisions(decisions: Decisions, path: &Path) -> io::Result<()> {
+    let is_special = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+    if is_special {
+        return decisions.write_to(std::fs::OpenOptions::new().write(true).open(path)?);
+    }
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let file = tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
+        .tempfile_in(folder.unwrap_or(Path::new(".")))?;
+    decisions.write_to(BufWriter::new(&file))?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+fn print(report: &Report, format: Format) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    let written = match format {
+        Format::Table => stdout.write_all(table::render(report, style()).as_bytes()),
+        Format::Json => match report.to_json(Costs::Omitted) {
+            Ok(json) => stdout.write_all(json.as_bytes()),
+            Err(error) => return Err(Failure::input(format!("cannot write the report: {error}"))),
+        },
+        Format::Csv => runs::write(report, Vec::new()).and_then(|csv| stdout.write_all(&csv)),
+    };
+    written.and_then(|()| stdout.flush()).map_err(|error| Failure::output(&error))
+}
+
+/// What differs from run to run is shown to people only: redirected output can be compared.
+fn style() -> Style {
+    let is_terminal = io::stdout().is_terminal();
+    let colours = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let width = terminal_size::terminal_size_of(io::stdout());
+    Style {
+        width: width.map_or(100, |(terminal_size::Width(width), _)| usize::from(width)),
+        colour: if colours { Colour::Ansi } else { Colour::Never },
+        costs: if is_terminal { Costs::Included } else { Costs::Omitted },
+    }
+}

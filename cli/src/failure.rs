@@ -1,0 +1,73 @@
+//! One line for the user, and the exit code that goes with it.
+
+use std::io;
+use std::process::ExitCode;
+
+use equipoise_replay::policy::PolicyError;
+use equipoise_replay::replay::ReplayError;
+use equipoise_replay::setup::SetupError;
+
+/// The input or a policy failed.
+pub(crate) const FAILED: u8 = 1;
+/// Wrong usage, clap's own code.
+const USAGE: u8 = 2;
+/// Our own bug (`EX_SOFTWARE` of sysexits.h).
+pub(crate) const SOFTWARE: u8 = 70;
+
+/// Why the command did not do what it was asked.
+pub(crate) enum Failure {
+    /// Whoever read our output has gone: no error of theirs or ours.
+    ReaderLeft,
+    /// One line, and a code.
+    Line(String, u8),
+}
+
+impl Failure {
+    pub(crate) fn input(line: impl ToString) -> Self {
+        Self::Line(line.to_string(), FAILED)
+    }
+
+    /// Writing to standard output failed.
+    pub(crate) fn output(error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Self::ReaderLeft
+        } else {
+            Self::input(format!("cannot write to standard output: {error}"))
+        }
+    }
+
+    pub(crate) fn report(self) -> ExitCode {
+        match self {
+            Self::ReaderLeft => ExitCode::SUCCESS,
+            Self::Line(line, code) => {
+                eprintln!("equipoise: {line}");
+                ExitCode::from(code)
+            }
+        }
+    }
+}
+
+impl From<SetupError> for Failure {
+    fn from(error: SetupError) -> Self {
+        let code = if matches!(error, SetupError::Option { .. }) { USAGE } else { FAILED };
+        Self::Line(error.to_string(), code)
+    }
+}
+
+impl From<PolicyError> for Failure {
+    fn from(error: PolicyError) -> Self {
+        let code = if matches!(error, PolicyError::Unknown { .. }) { USAGE } else { FAILED };
+        Self::Line(error.to_string(), code)
+    }
+}
+
+impl From<ReplayError> for Failure {
+    fn from(error: ReplayError) -> Self {
+        match error {
+            ReplayError::Setup(error) => error.into(),
+            ReplayError::Policy(error) => error.into(),
+            ReplayError::Parameters { .. } => Self::Line(error.to_string(), USAGE),
+            other => Self::input(other),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The host against guests of all kinds.
+
+mod cache;
+mod contract;
+mod guests;
+mod misbehaving;

@@ -1,0 +1,181 @@
+//! What one run keeps of what happens: counts, levels, times. Nothing here decides anything.
+
+use std::collections::BTreeMap;
+
+use equipoise_core::{
+    CannotCreate, Counters, Decision, FaultReport, Flow, Observer, Reason, Refusal, ServiceIndex,
+    Timestamp, Traffic,
+};
+use equipoise_reports::model;
+use equipoise_reports::stats::{Gauge, Histogram};
+use equipoise_reports::timeline::{self, Axis};
+
+/// The observer of one run.
+pub(crate) struct Recorder {
+    pub(crate) services: Vec<ServiceFacts>,
+    /// Decisions not yet taken by the run: by tag, since those of a batch come late.
+    pub(crate) fresh: Vec<Decision>,
+    pub(crate) faults: Vec<FaultReport>,
+    start: Timestamp,
+    axis: Axis,
+}
+
+pub(crate) struct ServiceFacts {
+    pub(crate) reasons: BTreeMap<model::Reason, u64>,
+    pub(crate) refused: BTreeMap<String, u64>,
+    pub(crate) ignored: BTreeMap<String, u64>,
+    pub(crate) overloaded_answers: u64,
+    pub(crate) servers: Vec<ServerFacts>,
+    pub(crate) timeline: timeline::Recorder,
+    arrivals: u64,
+}
+
+pub(crate) struct ServerFacts {
+    pub(crate) connections: u64,
+    pub(crate) active: Gauge,
+    pub(crate) entries: Gauge,
+    pub(crate) concurrent: Gauge,
+    pub(crate) traffic: Traffic,
+    pub(crate) first_response: Histogram,
+}
+
+impl Recorder {
+    /// Begins at `start`; `axis` is what timelines run over.
+    pub(crate) fn new(start: Timestamp, axis: Axis) -> Self {
+        Self { services: Vec::new(), fresh: Vec::new(), faults: Vec::new(), start, axis }
+    }
+
+    pub(crate) fn add_service(&mut self, servers: usize) {
+        let start = self.start.0;
+        let server = || ServerFacts {
+            connections: 0,
+            active: Gauge::new(start),
+            entries: Gauge::new(start),
+            concurrent: Gauge::new(start),
+            traffic: Traffic::default(),
+            first_response: Histogram::default(),
+        };
+        let origin = match self.axis {
+            Axis::Time => start,
+            Axis::Connections => 0,
+        };
+        self.services.push(ServiceFacts {
+            reasons: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            ignored: BTreeMap::new(),
+            overloaded_answers: 0,
+            servers: (0..servers).map(|_| server()).collect(),
+            timeline: timeline::Recorder::new(self.axis, origin, servers),
+            arrivals: 0,
+        });
+    }
+
+    pub(crate) fn ignore(&mut self, service: ServiceIndex, why: CannotCreate) {
+        let name = match why {
+            CannotCreate::Reset => "reset",
+            CannotCreate::MidStream => "mid-stream",
+            CannotCreate::FtpData => "ftp-data",
+            _ => "protocol",
+        };
+        self.ignore_many(service, name, 1);
+    }
+
+    fn ignore_many(&mut self, service: ServiceIndex, name: &str, packets: u64) {
+        let Some(facts) = self.services.get_mut(service.0 as usize) else { return };
+        match facts.ignored.get_mut(name) {
+            Some(count) => *count += packets,
+            None if packets > 0 => {
+                facts.ignored.insert(name.to_owned(), packets);
+            }
+            None => {}
+        }
+    }
+}
+
+impl ServiceFacts {
+    /// Where the timeline ends: at `end`, or at the number of connections.
+    pub(crate) fn end(&self, axis: Axis, end: Timestamp) -> u64 {
+        match axis {
+            Axis::Time => end.0,
+            Axis::Connections => self.arrivals,
+        }
+    }
+}
+
+impl Observer for Recorder {
+    fn decided(&mut self, decision: &Decision) {
+        self.fresh.push(*decision);
+        let Some(facts) = self.services.get_mut(decision.service.0 as usize) else { return };
+        *facts.reasons.entry(reason_name(decision.reason)).or_default() += 1;
+        if let Reason::NoDestination(refusal) = decision.reason {
+            *facts.refused.entry(refusal_name(refusal).to_owned()).or_default() += 1;
+        }
+        facts.arrivals += 1;
+        if let Some(server) = decision.server.and_then(|id| facts.servers.get_mut(id as usize)) {
+            server.connections += 1;
+        }
+        let by_policy = matches!(decision.reason, Reason::Scheduled | Reason::Reused);
+        facts.overloaded_answers += u64::from(decision.overloaded && by_policy);
+    }
+
+    fn counted(&mut self, at: Timestamp, service: ServiceIndex, server: u32, counters: Counters) {
+        let Some(facts) = self.services.get_mut(service.0 as usize) else { return };
+        let Some(levels) = facts.servers.get_mut(server as usize) else { return };
+        let concurrent = u64::from(counters.concurrent());
+        levels.active.set(at.0, u64::from(counters.active));
+        levels.entries.set(at.0, u64::from(counters.total()));
+        if levels.concurrent.level() != concurrent {
+            levels.concurrent.set(at.0, concurrent);
+            let place = match self.axis {
+                Axis::Time => at.0,
+                Axis::Connections => facts.arrivals,
+            };
+            facts.timeline.set(place, server as usize, concurrent);
+        }
+    }
+
+    fn closed(&mut self, service: ServiceIndex, server: u32, _flow: &Flow, traffic: &Traffic) {
+        let facts = self.services.get_mut(service.0 as usize);
+        let Some(server) = facts.and_then(|facts| facts.servers.get_mut(server as usize)) else {
+            return;
+        };
+        server.traffic.packets_in += traffic.packets_in;
+        server.traffic.bytes_in += traffic.bytes_in;
+        server.traffic.packets_out += traffic.packets_out;
+        server.traffic.bytes_out += traffic.bytes_out;
+        if let Some(elapsed_ns) = traffic.first_response_ns {
+            server.first_response.record(elapsed_ns);
+        }
+    }
+
+    fn refused_later_packets(&mut self, service: ServiceIndex, packets: u64) {
+        self.ignore_many(service, "mid-stream", packets);
+    }
+
+    fn faulted(&mut self, report: &FaultReport) {
+        self.faults.push(report.clone());
+    }
+}
+
+/// The report's name for a reason.
+pub(crate) fn reason_name(reason: Reason) -> model::Reason {
+    match reason {
+        Reason::Scheduled => model::Reason::Scheduled,
+        Reason::Template => model::Reason::Template,
+        Reason::Reused => model::Reason::Reused,
+        Reason::Fallback => model::Reason::Fallback,
+        Reason::Fault => model::Reason::Fault,
+        _ => model::Reason::NoDestination,
+    }
+}
+
+fn refusal_name(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::NoServers => "no-servers",
+        Refusal::AllQuiesced => "all-quiesced",
+        Refusal::AllOverloaded => "all-overloaded",
+        Refusal::WrongPort => "wrong-port",
+        _ => "policy-chose-none",
+    }
+}
+

@@ -1,0 +1,302 @@
+//! The whole job: captures, a set-up and policies in; a report and decisions out.
+//!
+//! Reads the trace once for the runs (and once before, where the service must be found), in
+//! bounded batches that all runs take in side by side. Knows no command line and writes no file.
+
+mod facts;
+mod services;
+
+use std::sync::Arc;
+
+use equipoise_core::{ConfigError, Fault, KernelProfile, Parameter, Settings};
+use equipoise_reports::Report;
+use equipoise_reports::model;
+use equipoise_schedulers::registry;
+use rayon::prelude::*;
+
+use crate::capture::{CaptureError, Source};
+use crate::decisions::{Decisions, Spool};
+use crate::policy::{Chosen, Policies, PolicyError, label_of};
+use crate::run::{Clock, Common, Run};
+use crate::setup::{Setup, SetupError};
+use crate::trace::{Trace, TracePacket};
+use services::{Survey, Watch};
+
+/// What applies to all runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Factor on the time since the first packet; at 0 time stands still.
+    pub time_scale: f64,
+    /// Every run's seeds derive from it.
+    pub seed: u64,
+    /// Runs at the same time; 0 for as many as the machine has processors.
+    pub threads: usize,
+    /// The native policy that decides a connection on which a policy failed.
+    pub fallback: Option<String>,
+    /// Whether to keep decisions.
+    pub decisions: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { time_scale: 1.0, seed: 0, threads: 0, fallback: None, decisions: false }
+    }
+}
+
+/// What came out.
+pub struct Outcome {
+    /// The report, with costs in [`Report::measured`].
+    pub report: Report,
+    /// The decisions, where they were asked for.
+    pub decisions: Option<Decisions>,
+    /// Captures that could not be read to their end; what was read before counts.
+    pub capture_errors: Vec<CaptureError>,
+}
+
+impl Outcome {
+    /// Whether some policy failed and its run ended there.
+    pub fn has_ended_runs(&self) -> bool {
+        let mut faults = self.report.runs.iter().filter_map(|run| run.fault.as_ref());
+        faults.any(|fault| fault.outcome == model::Outcome::Ended)
+    }
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// A capture cannot be read at all.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// The service that was found cannot be set up as the options ask.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// A policy cannot be had.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// A policy did not take its parameters.
+    #[error("--policy {policy}: {message}")]
+    Parameters {
+        /// The policy as given.
+        policy: String,
+        /// What it said.
+        message: String,
+    },
+    /// A service or server could not be added, or its policy failed at once.
+    #[error("{policy} for {service}: {source}")]
+    Start {
+        /// The policy as given.
+        policy: String,
+        /// The virtual service.
+        service: String,
+        /// Why.
+        source: ConfigError,
+    },
+    /// There is nothing to replay.
+    #[error("{captures}: no TCP or UDP packet in it ({skipped}); nothing to replay")]
+    NoPackets {
+        /// The captures.
+        captures: String,
+        /// What was there instead.
+        skipped: String,
+    },
+    /// No packet is for any service.
+    #[error("no packet is for {services}; the captures' busiest endpoints are {found}")]
+    NothingMatched {
+        /// The services.
+        services: String,
+        /// Endpoints with the most connections.
+        found: String,
+    },
+    /// Temporary files or threads are not to be had.
+    #[error("cannot set up the runs: {source}")]
+    System {
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Replays the captures. `setup` gains the service that the captures suggest, where it has none.
+pub fn replay(
+    sources: &[Source],
+    mut setup: Setup,
+    policies: &mut Policies,
+    options: &Options,
+) -> Result<Outcome, ReplayError> {
+    let survey = if setup.wants_automatic() {
+        let survey = Survey::read(sources)?;
+        let (protocol, endpoint) = survey.busiest(sources)?;
+        setup.add_automatic(protocol, endpoint)?;
+        Some(survey)
+    } else {
+        None
+    };
+    let plans = plan(&setup, policies)?;
+    let fallback = match &options.fallback {
+        Some(name) => Some(policies.native(name)?),
+        None => None,
+    };
+
+    let mut trace = Trace::open(sources)?;
+    let mut watch = Watch::new(&setup);
+    let mut capture_errors = Vec::new();
+    let mut batch = Vec::new();
+    let mut runs = Vec::new();
+    let mut clock = None;
+    let mut end = None;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(options.threads)
+        .build()
+        .map_err(|error| ReplayError::System { source: std::io::Error::other(error) })?;
+    while next_batch(&mut trace, &mut batch, &mut capture_errors) {
+        watch.mark(&mut batch);
+        if runs.is_empty() {
+            let start = batch.first().map(|packet| packet.time).unwrap_or_default();
+            let started = Clock { start, scale: options.time_scale };
+            clock = Some(started);
+            let common = Common {
+                services: &setup.services,
+                settings: settings_of(&setup),
+                clock: started,
+                seed: options.seed,
+                fallback: fallback.clone(),
+            };
+            runs = start_runs(&plans, &common, sources, options.decisions)?;
+        }
+        end = batch.last().map(|packet| packet.time).or(end);
+        pool.install(|| runs.par_iter_mut().for_each(|run| run.feed(&batch)));
+    }
+    let Some((clock, end)) = clock.zip(end) else {
+        return Err(match capture_errors.into_iter().next() {
+            Some(error) => error.into(),
+            None => services::no_packets(sources, &trace),
+        });
+    };
+    if !watch.matched_any() {
+        return Err(services::nothing_matched(&setup, &trace));
+    }
+    pool.install(|| runs.par_iter_mut().for_each(Run::finish));
+    let spools: Vec<Spool> = runs.iter_mut().filter_map(Run::take_spool).collect();
+    let facts = facts::Facts {
+        setup: &setup,
+        options,
+        trace: &trace,
+        survey: survey.as_ref(),
+        watch: &watch,
+        end: clock.at(end),
+        clock,
+        capture_errors: &capture_errors,
+    };
+    Ok(Outcome {
+        report: facts.report(runs),
+        decisions: options.decisions.then_some(Decisions { spools }),
+        capture_errors,
+    })
+}
+
+/// False at the end. A capture that breaks ends there, and the others go on.
+fn next_batch(
+    trace: &mut Trace,
+    batch: &mut Vec<TracePacket>,
+    errors: &mut Vec<CaptureError>,
+) -> bool {
+    loop {
+        match trace.next_batch(batch) {
+            Ok(more) => return more,
+            Err(error) => errors.push(error),
+        }
+    }
+}
+
+/// One run: its name, and what decides for each service.
+struct Plan {
+    label: String,
+    chosen: Vec<Chosen>,
+}
+
+/// `--policy` replaces every service's own; without it, rules keep theirs, and without rules
+/// everything built in is tried.
+fn plan(setup: &Setup, policies: &mut Policies) -> Result<Vec<Plan>, PolicyError> {
+    let services = setup.services.len();
+    let all = |chosen: Chosen| Plan {
+        label: chosen.label.clone(),
+        chosen: vec![chosen; services],
+    };
+    if !setup.policies.is_empty() {
+        return setup.policies.iter().map(|option| policies.option(option).map(all)).collect();
+    }
+    if setup.services.iter().all(|service| service.scheduler.is_none()) {
+        return registry::all()
+            .iter()
+            .map(|entry| policies.built_in(entry.name, &[], entry.name).map(all))
+            .collect();
+    }
+    let mut own = Vec::new();
+    for service in &setup.services {
+        // ipvsadm's default where an option gave the service beside rules.
+        let (name, parameters): (&str, &[Parameter]) = match &service.scheduler {
+            Some(choice) => (&choice.name, &choice.parameters),
+            None => ("wlc", &[]),
+        };
+        own.push(policies.built_in(name, parameters, &label_of(name, parameters))?);
+    }
+    Ok(vec![Plan { label: "rules".to_owned(), chosen: own }])
+}
+
+fn settings_of(setup: &Setup) -> Settings {
+    Settings {
+        profile: setup.kernel,
+        sysctls: setup.switches.sysctls,
+        timeouts: setup.timeouts,
+        batching: true,
+    }
+}
+
+fn start_runs(
+    plans: &[Plan],
+    common: &Common<'_>,
+    sources: &[Source],
+    with_decisions: bool,
+) -> Result<Vec<Run>, ReplayError> {
+    let captures: Arc<[String]> = sources.iter().map(|source| source.name().to_owned()).collect();
+    let mut runs = Vec::new();
+    for Plan { label, chosen } in plans {
+        let spool = if with_decisions {
+            let spool = Spool::new(label.clone(), Arc::clone(&captures));
+            Some(spool.map_err(|source| ReplayError::System { source })?)
+        } else {
+            None
+        };
+        let run = Run::start(label.clone(), chosen.clone(), common, spool);
+        runs.push(run.map_err(|(place, error)| start_error(chosen, common, place, error))?);
+    }
+    Ok(runs)
+}
+
+fn start_error(
+    chosen: &[Chosen],
+    common: &Common<'_>,
+    place: usize,
+    error: ConfigError,
+) -> ReplayError {
+    let policy = chosen.get(place).map_or_else(String::new, |chosen| chosen.label.clone());
+    match error {
+        ConfigError::Policy(Fault::Refused { message }) => {
+            ReplayError::Parameters { policy, message }
+        }
+        source => {
+            let service = common.services.get(place);
+            let service = service.map_or_else(String::new, |service| service.config.key.to_string());
+            ReplayError::Start { policy, service, source }
+        }
+    }
+}
+
+/// The report's name of a profile.
+pub(crate) fn profile_name(profile: KernelProfile) -> &'static str {
+    match profile {
+        KernelProfile::Classic => "classic",
+        KernelProfile::Current => "current",
+    }
+}

@@ -1,0 +1,317 @@
+//! From what the runs kept to the report's model.
+
+use std::collections::BTreeMap;
+
+use equipoise_core::{Endpoint, ForwardingMethod, Persistence, ServerConfig, Timestamp};
+use equipoise_reports::Report;
+use equipoise_reports::model::{
+    Capture, Chosen, Cost, Fault, Measured, Method, Outcome, RunnerUp, SCHEMA, Scheduler, ServerRun,
+    Service, ServiceRun, Settings, Trace as TraceModel,
+};
+use equipoise_reports::model;
+use equipoise_reports::stats::{Distribution, ServerCount, promised_by_weight};
+use equipoise_schedulers::sdk::Promise;
+
+use super::services::{Survey, Watch};
+use super::{Options, profile_name};
+use crate::capture::CaptureError;
+use crate::decisions::Row;
+use crate::record::{ServerFacts, ServiceFacts};
+use crate::run::{Clock, Run};
+use crate::setup::{Origin, Setup};
+use crate::trace::Trace;
+
+/// Everything a report is made of, but the runs.
+pub(super) struct Facts<'a> {
+    pub(super) setup: &'a Setup,
+    pub(super) options: &'a Options,
+    pub(super) trace: &'a Trace,
+    pub(super) survey: Option<&'a Survey>,
+    pub(super) watch: &'a Watch,
+    pub(super) clock: Clock,
+    /// The run's time of the last packet.
+    pub(super) end: Timestamp,
+    pub(super) capture_errors: &'a [CaptureError],
+}
+
+impl Facts<'_> {
+    pub(super) fn report(&self, runs: Vec<Run>) -> Report {
+        let costs = runs.iter().map(cost_of).collect();
+        Report {
+            schema: SCHEMA.to_owned(),
+            trace: self.trace_model(),
+            settings: self.settings(),
+            services: (0..self.setup.services.len()).map(|place| self.service(place)).collect(),
+            runs: runs.into_iter().map(|run| self.run(run)).collect(),
+            warnings: self.warnings(),
+            measured: Some(Measured { costs }),
+        }
+    }
+
+    fn trace_model(&self) -> TraceModel {
+        let totals = self.trace.totals();
+        let captures = self.trace.captures().map(|capture| Capture {
+            name: capture.name.to_owned(),
+            packets: capture.facts.packets,
+            bytes: capture.facts.bytes,
+            first_ns: capture.facts.first_ns,
+            last_ns: capture.facts.last_ns,
+            link_types: capture.facts.link_types.iter().copied().map(link_type_name).collect(),
+            warnings: capture.warning.map(ToString::to_string).into_iter().collect(),
+        });
+        let skipped = totals.skipped.iter();
+        let skipped_packets = skipped.map(|(reason, &count)| (reason.to_string(), count)).collect();
+        TraceModel {
+            captures: captures.collect(),
+            decoded_packets: totals.frames - totals.skipped.values().sum::<u64>(),
+            skipped_packets,
+            time_scale: self.options.time_scale,
+            observed_connections: self
+                .trace
+                .tracker()
+                .connections()
+                .iter()
+                .filter(|connection| connection.protocol == equipoise_core::Protocol::Tcp)
+                .count() as u64,
+        }
+    }
+
+    fn settings(&self) -> Settings {
+        let timeouts = self.setup.timeouts;
+        let switches = &self.setup.switches;
+        let sysctls = switches.sysctls;
+        let mut named: BTreeMap<String, u64> = BTreeMap::new();
+        let mut note = |name: &str, value: u64| named.insert(name.to_owned(), value);
+        note("conn_reuse_mode", u64::from(sysctls.conn_reuse_mode));
+        note("expire_nodest_conn", u64::from(sysctls.expire_nodest_conn));
+        note("expire_quiescent_template", u64::from(sysctls.expire_quiescent_template));
+        note("sloppy_tcp", u64::from(sysctls.sloppy_tcp));
+        if let Some(seconds) = switches.lblc_expiration_s {
+            note("lblc_expiration", u64::from(seconds));
+        }
+        if let Some(seconds) = switches.lblcr_expiration_s {
+            note("lblcr_expiration", u64::from(seconds));
+        }
+        Settings {
+            kernel: profile_name(self.setup.kernel).to_owned(),
+            timeouts_s: BTreeMap::from([
+                ("tcp".to_owned(), timeouts.tcp_s),
+                ("tcp_fin".to_owned(), timeouts.tcp_fin_s),
+                ("udp".to_owned(), timeouts.udp_s),
+            ]),
+            sysctls: named,
+            seed: self.options.seed,
+            fallback: self.options.fallback.clone(),
+        }
+    }
+
+    fn service(&self, place: usize) -> Service {
+        let service = &self.setup.services[place];
+        let chosen = match &service.origin {
+            Origin::Given(_) => Chosen::Given,
+            Origin::Mark(_) => Chosen::Mark,
+            Origin::Rule { .. } => Chosen::Rules,
+            Origin::Automatic => self.automatic(),
+        };
+        Service {
+            service: service.config.key.to_string(),
+            chosen,
+            persistence: service.config.persistence.map(|persistence| model::Persistence {
+                timeout_s: persistence.timeout_s,
+                netmask: netmask_text(&persistence, service.config.key.family()),
+            }),
+            one_packet: service.config.one_packet,
+            observed_connections: self.watch.observed(place, self.trace.tracker().connections()),
+        }
+    }
+
+    fn automatic(&self) -> Chosen {
+        let Some((first, rest)) = self.survey.and_then(Survey::chosen) else {
+            return Chosen::Given;
+        };
+        let runners_up = rest.iter().map(|count| RunnerUp {
+            service: format!("{}:{}", count.protocol, count.endpoint),
+            connections: count.connections,
+        });
+        Chosen::Automatic { connections: first.connections, runners_up: runners_up.collect() }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings: Vec<String> =
+            self.setup.warnings.iter().map(ToString::to_string).collect();
+        for (place, service) in self.setup.services.iter().enumerate() {
+            if !self.watch.is_matched(place) {
+                warnings.push(format!("no packet is for {}", service.config.key));
+            }
+        }
+        let totals = self.trace.totals();
+        if totals.clock_steps_back > 0 {
+            warnings.push(format!(
+                "{} packets bear an earlier time than the one before them and were taken at its time",
+                totals.clock_steps_back
+            ));
+        }
+        if totals.without_time > 0 {
+            warnings.push(format!(
+                "{} packets bear no time and were taken at their predecessor's",
+                totals.without_time
+            ));
+        }
+        warnings.extend(self.capture_errors.iter().map(ToString::to_string));
+        warnings
+    }
+
+    fn run(&self, run: Run) -> model::Run {
+        let Run { label, chosen, director, fault, .. } = run;
+        let fault = fault.map(|(report, first, last)| {
+            let service = self.setup.services.get(report.service.0 as usize);
+            Fault {
+                what: what_happened(&report.message(), first, last),
+                service: service.map_or_else(String::new, |s| s.config.key.to_string()),
+                capture: first.map(|row| self.capture_name(&row)),
+                packet: first.map(|row| row.packet.number),
+                connection: first.map(|row| row.connection()),
+                outcome: if self.options.fallback.is_some() {
+                    Outcome::Fallback
+                } else {
+                    Outcome::Ended
+                },
+            }
+        });
+        let facts = director.observer.services;
+        let services = facts.into_iter().enumerate().zip(chosen);
+        model::Run {
+            policy: label,
+            services: services
+                .map(|((place, facts), chosen)| self.service_run(place, facts, &chosen))
+                .collect(),
+            fault,
+        }
+    }
+
+    fn capture_name(&self, row: &Row) -> String {
+        let mut captures = self.trace.captures();
+        let found = captures.nth(row.packet.capture as usize);
+        found.map_or_else(String::new, |capture| capture.name.to_owned())
+    }
+
+    fn service_run(
+        &self,
+        place: usize,
+        facts: ServiceFacts,
+        chosen: &crate::policy::Chosen,
+    ) -> ServiceRun {
+        let service = &self.setup.services[place];
+        let promised = promised(chosen.promise, &service.servers);
+        let counts: Vec<ServerCount> = facts
+            .servers
+            .iter()
+            .zip(&service.servers)
+            .zip(&promised)
+            .map(|((facts, config), &promised_share)| ServerCount {
+                connections: facts.connections,
+                weight: config.weight,
+                promised_share,
+            })
+            .collect();
+        let distribution = Distribution::from_counts(&counts);
+        let timeline_end = facts.end(self.clock.axis(), self.end);
+        let servers = facts.servers.into_iter().zip(&service.servers).enumerate();
+        ServiceRun {
+            service: service.config.key.to_string(),
+            scheduler: Scheduler {
+                policy: crate::policy::label_with(chosen),
+                digest: chosen.digest.clone(),
+                execution: chosen.execution,
+            },
+            connections: distribution.connections,
+            balance: distribution.balance,
+            reasons: facts.reasons,
+            refused: facts.refused,
+            ignored_packets: facts.ignored,
+            overloaded_answers: facts.overloaded_answers,
+            servers: servers
+                .map(|(id, (facts, config))| {
+                    self.server_run(facts, config, distribution.shares[id], promised[id])
+                })
+                .collect(),
+            timeline: Some(facts.timeline.finish(timeline_end)),
+        }
+    }
+
+    fn server_run(
+        &self,
+        facts: ServerFacts,
+        config: &ServerConfig,
+        share: Option<f64>,
+        promised_share: Option<f64>,
+    ) -> ServerRun {
+        let end = self.end.0;
+        let traffic = facts.traffic;
+        ServerRun {
+            server: Endpoint { address: config.address, port: config.port }.to_string(),
+            method: match config.method {
+                ForwardingMethod::Masquerading => Method::Nat,
+                ForwardingMethod::DirectRouting => Method::Dr,
+                ForwardingMethod::Tunneling => Method::Tun,
+            },
+            weight: config.weight,
+            upper_threshold: config.upper_threshold,
+            lower_threshold: config.lower_threshold,
+            connections: facts.connections,
+            share,
+            promised_share,
+            active: facts.active.finish(end),
+            entries: facts.entries.finish(end),
+            concurrent: facts.concurrent.finish(end),
+            bytes_in: traffic.bytes_in,
+            bytes_out: traffic.bytes_out,
+            packets_in: traffic.packets_in,
+            packets_out: traffic.packets_out,
+            observed_first_response: facts.first_response.latency_of_ns(),
+        }
+    }
+}
+
+/// The share of each server that the policy means to keep, over servers that take connections.
+fn promised(promise: Promise, servers: &[ServerConfig]) -> Vec<Option<f64>> {
+    let weights: Vec<u32> = match promise {
+        Promise::None => return vec![None; servers.len()],
+        Promise::Weights => servers.iter().map(|server| server.weight).collect(),
+        Promise::Equal => servers.iter().map(|server| u32::from(server.weight > 0)).collect(),
+    };
+    promised_by_weight(&weights).into_iter().map(Some).collect()
+}
+
+fn cost_of(run: &Run) -> Cost {
+    let (calls, decisions, total_ns) = run.meter.read();
+    Cost { policy: run.label.clone(), calls, decisions, total_ns }
+}
+
+/// A batch that failed names the packets it held: which of them did it cannot be told.
+fn what_happened(message: &str, first: Option<Row>, last: Option<Row>) -> String {
+    match first.zip(last) {
+        Some((first, last)) if first.packet.number != last.packet.number => format!(
+            "{message}, in one call for the connections that packets {} to {} begin",
+            first.packet.number, last.packet.number
+        ),
+        _ => message.to_owned(),
+    }
+}
+
+/// As libpcap and Wireshark know it, or its number.
+fn link_type_name(number: u16) -> String {
+    match pcap_file::DataLink::from(u32::from(number)) {
+        pcap_file::DataLink::Unknown(_) => number.to_string(),
+        known => format!("{known:?}").to_lowercase(),
+    }
+}
+
+fn netmask_text(persistence: &Persistence, family: equipoise_core::Family) -> String {
+    match family {
+        equipoise_core::Family::Ipv4 => {
+            std::net::Ipv4Addr::from_bits(persistence.netmask as u32).to_string()
+        }
+        equipoise_core::Family::Ipv6 => persistence.netmask.leading_ones().to_string(),
+    }
+}

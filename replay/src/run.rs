@@ -1,0 +1,203 @@
+//! One policy over one trace: a director of its own, fed with every packet in order.
+//!
+//! Sequential and deterministic; several runs share nothing but the packets.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use equipoise_core::{
+    ConfigError, Decision, Director, Endpoint, FaultReport, Outcome, Policy, Scheduling, Settings,
+    Tag, Timestamp,
+};
+use equipoise_reports::timeline::Axis;
+
+use crate::decisions::{Row, Spool};
+use crate::meter::{Meter, Metered};
+use crate::policy::Chosen;
+use crate::record::Recorder;
+use crate::setup::Service;
+use crate::trace::TracePacket;
+
+/// One policy, or each service's own, over the whole trace.
+pub(crate) struct Run {
+    pub(crate) label: String,
+    /// What decides for each service.
+    pub(crate) chosen: Vec<Chosen>,
+    pub(crate) director: Director<Recorder>,
+    pub(crate) meter: Arc<Meter>,
+    /// The first fault, and the packets that were being decided: the first and the last.
+    pub(crate) fault: Option<(FaultReport, Option<Row>, Option<Row>)>,
+    pub(crate) faults: u64,
+    /// Packets whose decision is not written yet, by tag.
+    waiting: VecDeque<(Tag, Row, Option<Decision>)>,
+    spool: Option<Spool>,
+    next_tag: u64,
+    clock: Clock,
+}
+
+/// From the trace's time to the run's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    pub(crate) start: Timestamp,
+    pub(crate) scale: f64,
+}
+
+impl Clock {
+    /// t0 + (t − t0) · scale, to the nanosecond.
+    pub(crate) fn at(self, time: Timestamp) -> Timestamp {
+        let elapsed = time.0.saturating_sub(self.start.0);
+        #[expect(clippy::float_cmp, reason = "1 is exact, and so must be its result")]
+        let scaled = if self.scale == 1.0 {
+            elapsed
+        } else {
+            // Saturates where the product is beyond 2^64.
+            (elapsed as f64 * self.scale).round() as u64
+        };
+        Timestamp(self.start.0.saturating_add(scaled))
+    }
+
+    /// What timelines run over.
+    pub(crate) fn axis(self) -> Axis {
+        if self.scale > 0.0 { Axis::Time } else { Axis::Connections }
+    }
+}
+
+/// What all runs have in common.
+pub(crate) struct Common<'a> {
+    pub(crate) services: &'a [Service],
+    pub(crate) settings: Settings,
+    pub(crate) clock: Clock,
+    pub(crate) seed: u64,
+    pub(crate) fallback: Option<Arc<dyn Policy>>,
+}
+
+impl Run {
+    /// Starts every service with its policy, and adds its servers one by one, as `ipvsadm` would.
+    /// The error names the service by its place.
+    pub(crate) fn start(
+        label: String,
+        chosen: Vec<Chosen>,
+        common: &Common<'_>,
+        spool: Option<Spool>,
+    ) -> Result<Self, (usize, ConfigError)> {
+        let recorder = Recorder::new(common.clock.start, common.clock.axis());
+        let mut director = Director::new(common.settings, recorder);
+        director.advance(common.clock.start);
+        let meter = Arc::new(Meter::default());
+        for (place, (service, chosen)) in common.services.iter().zip(&chosen).enumerate() {
+            director.observer.add_service(service.servers.len());
+            let policy = Metered { policy: Arc::clone(&chosen.policy), meter: Arc::clone(&meter) };
+            let scheduling = Scheduling {
+                policy: Arc::new(policy),
+                parameters: chosen.parameters.clone(),
+                seed: seed_of(common.seed, place as u64),
+                fallback: common.fallback.clone(),
+            };
+            let at = |error| (place, error);
+            let index = director.add_service(service.config, scheduling).map_err(at)?;
+            for server in &service.servers {
+                director.add_server(index, *server).map_err(at)?;
+            }
+        }
+        let mut run = Self {
+            label,
+            chosen,
+            director,
+            meter,
+            fault: None,
+            faults: 0,
+            waiting: VecDeque::new(),
+            spool,
+            next_tag: 0,
+            clock: common.clock,
+        };
+        run.note_faults();
+        Ok(run)
+    }
+
+    /// Takes in the next packets of the trace.
+    pub(crate) fn feed(&mut self, batch: &[TracePacket]) {
+        for packet in batch {
+            if self.director.is_stopped() {
+                return;
+            }
+            let tag = Tag(self.next_tag);
+            let outcome = self.director.packet(self.clock.at(packet.time), &packet.packet, tag);
+            match outcome {
+                Outcome::Decision => {
+                    self.next_tag += 1;
+                    self.waiting.push_back((tag, Row::of(packet), None));
+                }
+                Outcome::CannotCreate { service, why } => {
+                    self.director.observer.ignore(service, why);
+                }
+                _ => {}
+            }
+            if let Some(elapsed_ns) = packet.observed.first_response_ns {
+                self.director.first_response(&packet.packet, elapsed_ns);
+            }
+            if !self.director.observer.fresh.is_empty() {
+                self.take_decisions();
+            }
+        }
+    }
+
+    /// Ends the run: everything that waits is decided, every open connection counted.
+    pub(crate) fn finish(&mut self) {
+        self.director.settle();
+        self.take_decisions();
+        self.director.finish();
+        if let Some(spool) = &mut self.spool {
+            spool.finish();
+        }
+    }
+
+    /// The rows of this run, where they were asked for.
+    pub(crate) fn take_spool(&mut self) -> Option<Spool> {
+        self.spool.take()
+    }
+
+    fn take_decisions(&mut self) {
+        for decision in std::mem::take(&mut self.director.observer.fresh) {
+            let first = self.waiting.front().map_or(0, |(tag, ..)| tag.0);
+            let place = decision.tag.0.wrapping_sub(first) as usize;
+            if let Some((.., slot)) = self.waiting.get_mut(place) {
+                *slot = Some(decision);
+            }
+        }
+        self.note_faults();
+        while let Some((_, row, Some(decision))) = self.waiting.front() {
+            if let Some(spool) = &mut self.spool {
+                let view = decision.server.and_then(|id| self.director.server(decision.service, id));
+                let server = view.map(|view| Endpoint {
+                    address: view.config.address,
+                    port: view.config.port,
+                });
+                spool.write(row, decision, server);
+            }
+            self.waiting.pop_front();
+        }
+    }
+
+    fn note_faults(&mut self) {
+        for report in std::mem::take(&mut self.director.observer.faults) {
+            self.faults += 1;
+            if self.fault.is_none() {
+                let row = |tag: Option<Tag>| {
+                    let found = self.waiting.iter().find(|(waiting, ..)| Some(*waiting) == tag);
+                    found.map(|(_, row, _)| *row)
+                };
+                let (first, last) = (row(report.first), row(report.last));
+                self.fault = Some((report, first, last));
+            }
+        }
+    }
+}
+
+/// A seed for each service, from the run's (`SplitMix64`, Steele, Lea and Flood 2014).
+fn seed_of(seed: u64, place: u64) -> u64 {
+    let mut z = seed.wrapping_add((place + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
+}

@@ -1,0 +1,446 @@
+//! Captures made by hand: formats, compression, oddities and damage.
+
+use std::io::{Cursor, Write};
+use std::time::Duration;
+
+use equipoise_replay::capture::{Capture, CaptureError, Damage, Found, Source, Warning};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use pcap_file::pcap::{PcapHeader, PcapPacket, PcapTsResolution, PcapWriter};
+use pcap_file::{DataLink, Endianness};
+use proptest::prelude::*;
+
+use crate::frames::{block, enhanced, interface, option, section, simple};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Owned {
+    number: u64,
+    time_ns: Option<u64>,
+    link_type: u16,
+    original_length: u32,
+    bytes: Vec<u8>,
+}
+
+type Outcome = (Vec<Owned>, Option<Warning>, Option<CaptureError>);
+
+fn read(bytes: Vec<u8>) -> Outcome {
+    match Capture::from_read("test", Cursor::new(bytes)) {
+        Ok(capture) => drain(capture),
+        Err(error) => (Vec::new(), None, Some(error)),
+    }
+}
+
+fn drain(mut capture: Capture) -> Outcome {
+    let mut frames = Vec::new();
+    let error = loop {
+        match capture.next_frame() {
+            Ok(Some(frame)) => frames.push(Owned {
+                number: frame.number,
+                time_ns: frame.time_ns,
+                link_type: frame.link_type,
+                original_length: frame.original_length,
+                bytes: frame.bytes.to_vec(),
+            }),
+            Ok(None) => break None,
+            Err(error) => break Some(error),
+        }
+    };
+    assert_eq!(capture.packets(), frames.len() as u64);
+    assert!(
+        capture.next_frame().unwrap().is_none(),
+        "nothing after the end"
+    );
+    (frames, capture.warning().cloned(), error)
+}
+
+/// Times and bytes only, of a capture without complaint.
+fn whole(bytes: Vec<u8>) -> Vec<Owned> {
+    let (frames, warning, error) = read(bytes);
+    assert!(
+        error.is_none() && warning.is_none(),
+        "{error:?} {warning:?}"
+    );
+    frames
+}
+
+fn pcap(frames: &[(u64, Vec<u8>)]) -> Vec<u8> {
+    pcap_as(frames, Endianness::Little, PcapTsResolution::MicroSecond)
+}
+
+fn pcap_as(
+    frames: &[(u64, Vec<u8>)],
+    endianness: Endianness,
+    ts_resolution: PcapTsResolution,
+) -> Vec<u8> {
+    let header = PcapHeader {
+        endianness,
+        ts_resolution,
+        datalink: DataLink::ETHERNET,
+        ..PcapHeader::default()
+    };
+    let mut writer = PcapWriter::with_header(Vec::new(), header).unwrap();
+    for (time, bytes) in frames {
+        let time = Duration::from_nanos(*time);
+        let packet = PcapPacket::new(time, bytes.len() as u32 + 3, &bytes[..]).unwrap();
+        writer.write_packet(&packet).unwrap();
+    }
+    writer.into_inner()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
+}
+
+proptest! {
+    #[test]
+    fn pcap_round_trips_in_all_variants(
+        frames in prop::collection::vec(
+            (0_u64..4_000_000_000, prop::collection::vec(any::<u8>(), 0..2_000)), 0..40),
+        big in any::<bool>(),
+        nanoseconds in any::<bool>(),
+    ) {
+        let endianness = if big { Endianness::Big } else { Endianness::Little };
+        let (resolution, unit) = if nanoseconds {
+            (PcapTsResolution::NanoSecond, 1)
+        } else {
+            (PcapTsResolution::MicroSecond, 1_000)
+        };
+        let frames: Vec<_> = frames
+            .into_iter()
+            .map(|(time, bytes)| (time * 1_000_000_007 % (u64::from(u32::MAX) * 1_000_000_000), bytes))
+            .collect();
+        let expected: Vec<_> = (1..)
+            .zip(&frames)
+            .map(|(number, (time, bytes))| Owned {
+                number,
+                time_ns: Some(time / unit * unit),
+                link_type: 1,
+                original_length: bytes.len() as u32 + 3,
+                bytes: bytes.clone(),
+            })
+            .collect();
+        let file = pcap_as(&frames, endianness, resolution);
+        prop_assert_eq!(&whole(gzip(&file)), &expected);
+        prop_assert_eq!(&whole(zstd(&file)), &expected);
+        prop_assert_eq!(&whole(file), &expected);
+    }
+
+    #[test]
+    fn random_bytes_end_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..4_000)) {
+        for start in [
+            &[0xd4, 0xc3, 0xb2, 0xa1][..],
+            &pcap(&[])[..],
+            &section(true)[..],
+            &[section(false), interface(false, 1, 0, &[])].concat()[..],
+            &gzip(&pcap(&[]))[..12],
+            &zstd(&pcap(&[]))[..8],
+            &[],
+        ] {
+            read([start, &bytes].concat());
+        }
+    }
+
+    #[test]
+    fn damaged_captures_end_without_panic(
+        place in any::<prop::sample::Index>(),
+        value in any::<u8>(),
+        kind in 0..3,
+    ) {
+        let mut file = match kind {
+            0 => pcap(&[(1_000, vec![1; 60]), (2_000, vec![2; 61])]),
+            1 => two_sections(),
+            _ => zstd(&two_sections()),
+        };
+        let place = place.index(file.len());
+        file[place] = value;
+        read(file);
+    }
+
+    #[test]
+    fn every_cut_keeps_what_was_whole(place in any::<prop::sample::Index>()) {
+        let frames = [(1_000, vec![1; 60]), (2_000, vec![2; 61]), (3_000, vec![])];
+        let file = pcap(&frames);
+        let place = 24 + place.index(file.len() - 24);
+        let ends = [24, 24 + 76, 24 + 76 + 77, file.len()];
+        let (read, warning, error) = read(file[..place].to_vec());
+        prop_assert!(error.is_none());
+        let kept = ends.iter().filter(|end| **end <= place).count() - 1;
+        prop_assert_eq!(read.len(), kept);
+        let cut = !ends.contains(&place);
+        prop_assert_eq!(
+            warning,
+            cut.then(|| Warning::Truncated {
+                name: "test".to_owned(),
+                packets: kept as u64,
+                offset: ends[kept] as u64,
+            })
+        );
+    }
+}
+
+/// Two sections of different byte order, with interfaces of different kinds.
+fn two_sections() -> Vec<u8> {
+    let nanoseconds = option(true, 9, &[9]);
+    let binary = [
+        option(false, 2, b"\xff not UTF-8"),
+        option(false, 9, &[0x8a]),
+        option(false, 14, &100_i64.to_le_bytes()),
+    ]
+    .concat();
+    [
+        section(true),
+        interface(true, 1, 0, &nanoseconds),
+        interface(true, 101, 0, &[]),
+        enhanced(true, 0, 5_000_000_001, 60, &[1; 60]),
+        enhanced(true, 1, 5_000_001, 61, &[2; 61]),
+        block(true, 0x0000_4242, &[7; 9]),
+        section(false),
+        interface(false, 0, 4, &binary),
+        simple(false, 9, &[3; 4]),
+        enhanced(false, 0, 1_024 + 512, 3, &[4; 7]),
+    ]
+    .concat()
+}
+
+#[test]
+fn pcapng_keeps_byte_order_interfaces_and_clocks_per_section() {
+    let told: Vec<_> = whole(two_sections())
+        .into_iter()
+        .map(|frame| {
+            let length = frame.bytes.len();
+            (
+                frame.number,
+                frame.time_ns,
+                frame.link_type,
+                frame.original_length,
+                length,
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (1, Some(5_000_000_001), 1, 60, 60),
+            (2, Some(5_000_001_000), 101, 61, 61),
+            (3, None, 0, 9, 4),
+            (4, Some(101_500_000_000), 0, 3, 7),
+        ]
+    );
+}
+
+#[test]
+fn times_that_do_not_fit_are_none() {
+    let time = |resolution: u8, offset: i64, ticks: u64| {
+        let options = [
+            option(false, 9, &[resolution]),
+            option(false, 14, &offset.to_le_bytes()),
+        ]
+        .concat();
+        let file = [
+            section(false),
+            interface(false, 1, 0, &options),
+            enhanced(false, 0, ticks, 1, &[1]),
+        ];
+        whole(file.concat())[0].time_ns
+    };
+    assert_eq!(time(6, 0, 7), Some(7_000));
+    assert_eq!(time(12, 0, 7_999), Some(7));
+    assert_eq!(time(127, 0, u64::MAX), Some(0));
+    assert_eq!(time(0x80 | 127, 0, u64::MAX), Some(0));
+    assert_eq!(time(0x80 | 64, 0, u64::MAX), Some(999_999_999));
+    assert_eq!(time(0, 0, u64::MAX), None);
+    assert_eq!(time(0, -10, 9), None);
+    assert_eq!(time(0, -10, 12), Some(2_000_000_000));
+    assert_eq!(time(9, i64::MAX, 0), None);
+}
+
+#[test]
+fn link_type_words_may_carry_check_sequence_bits() {
+    let mut file = pcap(&[(0, vec![1])]);
+    file[20..24].copy_from_slice(&0x3000_0071_u32.to_le_bytes());
+    assert_eq!(whole(file)[0].link_type, 113);
+}
+
+#[test]
+fn compressed_streams_may_have_several_parts() {
+    let file = pcap(&[(1_000, vec![1; 60]), (2_000, vec![2; 61])]);
+    let (head, tail) = file.split_at(50);
+    let skippable = [&[0x53, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 9, 9, 9][..]].concat();
+    assert_eq!(
+        whole([gzip(head), gzip(tail)].concat()),
+        whole(file.clone())
+    );
+    assert_eq!(
+        whole([skippable.clone(), zstd(head), skippable, zstd(tail)].concat()),
+        whole(file)
+    );
+}
+
+#[test]
+fn compressed_streams_cut_short_keep_what_was_whole() {
+    let frames: Vec<_> = (0..30_000_u64)
+        .map(|time| {
+            (
+                time,
+                time.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                    .to_be_bytes()
+                    .to_vec(),
+            )
+        })
+        .collect();
+    let file = pcap(&frames);
+    for compressed in [gzip(&file), zstd(&file)] {
+        let (read, warning, error) = read(compressed[..compressed.len() - 9].to_vec());
+        assert!(error.is_none(), "{error:?}");
+        assert!(!read.is_empty());
+        assert!(
+            matches!(warning, Some(Warning::Truncated { packets, .. }) if packets == read.len() as u64)
+        );
+        assert!(matches!(
+            self::read(compressed[..13].to_vec()).2,
+            Some(CaptureError::NotACapture {
+                found: Found::Headless,
+                ..
+            })
+        ));
+    }
+}
+
+#[test]
+fn claims_of_gigabytes_are_damage() {
+    let mut file = pcap(&[(1_000, vec![1; 60])]);
+    file.extend([0; 8]);
+    file.extend([0xff; 8]);
+    let (frames, _, error) = read(file);
+    assert_eq!(frames.len(), 1);
+    let error = error.unwrap();
+    assert!(
+        matches!(
+            error,
+            CaptureError::Damaged {
+                packets: 1,
+                offset: 100,
+                damage: Damage::TooLong {
+                    claimed: 0xffff_ffff,
+                    ..
+                },
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    assert_eq!(
+        error.to_string(),
+        "test is damaged behind packet 1, at byte 100: a record claims 4294967295 bytes, at most \
+         262144 are accepted; `editcap -r test OUT 1-1` keeps what comes before"
+    );
+
+    let mut file = section(false);
+    file.extend([6, 0, 0, 0, 0xf0, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
+    assert!(matches!(
+        read(file).2,
+        Some(CaptureError::Damaged {
+            damage: Damage::TooLong { .. },
+            ..
+        })
+    ));
+}
+
+#[test]
+fn damage_tells_what_is_wrong() {
+    let unknown = [section(true), enhanced(true, 2, 0, 1, &[1])].concat();
+    assert!(matches!(
+        read(unknown).2,
+        Some(CaptureError::Damaged {
+            damage: Damage::UnknownInterface {
+                number: 2,
+                described: 0
+            },
+            ..
+        })
+    ));
+    let short = [
+        section(true),
+        interface(true, 1, 0, &[]),
+        block(true, 6, &[0; 16]),
+    ]
+    .concat();
+    assert!(matches!(
+        read(short).2,
+        Some(CaptureError::Damaged {
+            damage: Damage::ShortBlock { kind: 6 },
+            ..
+        })
+    ));
+    let mut trailer = [section(true), block(true, 9, &[0; 16])].concat();
+    *trailer.last_mut().unwrap() = 0;
+    assert!(matches!(
+        read(trailer).2,
+        Some(CaptureError::Damaged {
+            damage: Damage::Pcapng(_),
+            ..
+        })
+    ));
+}
+
+#[test]
+fn what_is_no_capture_is_named() {
+    let found = |bytes: &[u8]| match read(bytes.to_vec()).2 {
+        Some(CaptureError::NotACapture { found, .. }) => found,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(found(b""), Found::Empty);
+    assert_eq!(found(b"GET / HTTP/1.1\r\nHost: a\r\n"), Found::Text);
+    assert_eq!(found(b"hi\n"), Found::Text);
+    assert_eq!(found(&[0xd4, 0xc3, 0xb2, 0xa1, 2, 0]), Found::Headless);
+    assert_eq!(found(&[0x0a, 0x0d, 0x0d, 0x0a, 2, 0]), Found::Headless);
+    assert!(matches!(
+        found(b"snoop\0\0\0\0\0\0\x02"),
+        Found::OtherCapture(_)
+    ));
+    assert!(matches!(
+        found(&[0x34, 0xcd, 0xb2, 0xa1, 2, 0]),
+        Found::OtherCapture(_)
+    ));
+    assert!(matches!(found(b"BZh91AY"), Found::OtherCompression(_)));
+    assert_eq!(
+        found(&[0x7f, b'E', b'L', b'F']),
+        Found::Unknown(vec![0x7f, 0x45, 0x4c, 0x46])
+    );
+    assert_eq!(found(&gzip(b"")), Found::Empty);
+    assert_eq!(found(&gzip(b"hello, world")), Found::Text);
+    assert_eq!(found(&zstd(&gzip(&pcap(&[])))), Found::CompressedTwice);
+    assert_eq!(
+        read(b"hi\n".to_vec()).2.unwrap().to_string(),
+        "test is text, not a capture; accepted are pcap and pcapng, plain or compressed with gzip \
+         or zstd"
+    );
+}
+
+#[test]
+fn directories_and_missing_files_are_named() {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert!(matches!(
+        Source::new(here),
+        Err(CaptureError::Directory { .. })
+    ));
+    assert!(matches!(
+        Source::new(&here.join("no-such.pcap")),
+        Err(CaptureError::Open { .. })
+    ));
+}
+
+#[test]
+fn sources_open_twice() {
+    let source = Source::from_bytes("twice", pcap(&[(1_000, vec![1; 60])]));
+    let first = drain(source.open().unwrap());
+    let second = drain(source.open().unwrap());
+    assert_eq!(first.0.len(), 1);
+    assert_eq!(first.0, second.0);
+}

@@ -1,0 +1,218 @@
+//! The kernel itself, in a virtual machine: the same packets through its IPVS and through
+//! `equipoise replay --time-scale 0 --decisions`, joined by packet.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use equipoise_schedulers::registry;
+use equipoise_tests::{command, data};
+use serde::Deserialize;
+
+/// One capture, and the service and servers that both sides get.
+struct Case {
+    capture: &'static str,
+    /// Lines of the job that say where the kernel listens.
+    job: &'static [&'static str],
+    /// What `-A` and `-a` select the service by.
+    rule: &'static str,
+    /// `%` is the number of the server.
+    server: &'static str,
+    arguments: &'static [&'static str],
+}
+
+const WEIGHTS: [u32; 4] = [1, 2, 3, 10];
+
+const CASES: [Case; 4] = [
+    Case {
+        capture: "shop.pcap",
+        job: &["vip 10.0.0.1"],
+        rule: "-t 10.0.0.1:80",
+        server: "10.1.0.%:8080",
+        arguments: &["--service", "tcp:10.0.0.1:80"],
+    },
+    Case {
+        capture: "churn4.pcap",
+        job: &["vip 10.0.0.1"],
+        rule: "-t 10.0.0.1:80",
+        server: "10.1.0.%:8080",
+        arguments: &["--service", "tcp:10.0.0.1:80"],
+    },
+    Case {
+        capture: "churn6.pcap",
+        job: &["vip fd00::1"],
+        rule: "-t [fd00::1]:80",
+        server: "[fd00:1::a01:%]:8080",
+        arguments: &["--service", "tcp:[fd00::1]:80"],
+    },
+    Case {
+        capture: "marks.pcap",
+        job: &[
+            "vip 10.0.0.1",
+            "vip 10.0.0.2",
+            "vip 10.0.0.3",
+            "vip 10.0.0.4",
+            "vip 10.0.0.5",
+            "vip 10.0.0.6",
+            "vip 10.0.0.7",
+            "vip 10.0.0.8",
+            "vip 10.0.0.9",
+            "vip 10.0.0.10",
+            "mark 7 tcp 10.0.0.0/28 80,443",
+            "mark 7 udp 10.0.0.0/28 53",
+        ],
+        rule: "-f 7",
+        server: "10.1.0.%:0",
+        arguments: &[
+            "--mark",
+            "7=tcp:10.0.0.0/28:80,443",
+            "--mark",
+            "7=udp:10.0.0.0/28:53",
+        ],
+    },
+];
+
+/// A line that the virtual machine prints for a client packet.
+#[derive(Deserialize)]
+struct Line {
+    job: String,
+    packet: Option<u64>,
+    dest: Option<String>,
+    port: Option<u16>,
+    result: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    policy: String,
+    packet: u64,
+    server: String,
+    server_port: String,
+    reason: String,
+}
+
+/// Schedulers that no kernel at hand has built in are left to their own tests.
+fn schedulers() -> impl Iterator<Item = &'static str> {
+    registry::all().iter().map(|entry| entry.name).filter(|name| *name != "twos")
+}
+
+#[test]
+fn kernel_of_the_classic_profile_decides_alike() {
+    compare("uml", "classic");
+}
+
+#[test]
+fn kernel_of_the_current_profile_decides_alike() {
+    compare("tcg", "current");
+}
+
+fn compare(backend: &str, profile: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(kernel) = kernel_lines(backend, folder.path()) else { return };
+    let mut compared = 0;
+    let mut wrong = Vec::new();
+    for case in &CASES {
+        for row in our_rows(case, profile, folder.path()) {
+            let job = job_name(case, &row.policy);
+            let line = kernel
+                .get(&(job.clone(), row.packet))
+                .unwrap_or_else(|| panic!("{job}: no line for packet {}", row.packet));
+            let theirs = match (&line.dest, line.port, line.result.as_deref()) {
+                (Some(dest), Some(port), _) => format!("{dest} {port}"),
+                (.., Some("no-destination")) => String::from(" "),
+                (.., other) => format!("{other:?}"),
+            };
+            let ours = format!("{} {}", row.server, row.server_port);
+            compared += 1;
+            if ours != theirs {
+                wrong.push(format!(
+                    "{job}, packet {}: the kernel chose {theirs}, we {ours} ({})",
+                    row.packet, row.reason
+                ));
+            }
+        }
+    }
+    println!("{backend}: {} of {compared} decisions agree with the kernel", compared - wrong.len());
+    assert!(compared > 0, "nothing was compared");
+    assert!(wrong.is_empty(), "{} disagree:\n{}", wrong.len(), wrong[..wrong.len().min(20)].join("\n"));
+}
+
+/// What the kernel did with each client packet of each job; none where no machine can be had.
+fn kernel_lines(backend: &str, folder: &Path) -> Option<BTreeMap<(String, u64), Line>> {
+    let vm = data::repository().join("tests/vm");
+    let made = Command::new("python3").arg(vm.join("make-captures.py")).arg(folder).status();
+    if !made.is_ok_and(|status| status.success()) {
+        println!("skipped: python3 did not make the captures");
+        return None;
+    }
+    let shop = data::repository().join("tests/fixtures/capture/shop.pcap");
+    fs::copy(shop, folder.join("shop.pcap")).expect("our own capture");
+    for case in &CASES {
+        for scheduler in schedulers() {
+            let name = format!("{}.job", job_name(case, scheduler));
+            fs::write(folder.join(name), job(case, scheduler)).expect("a job");
+        }
+    }
+    let output = Command::new(vm.join("replay-pcap.sh"))
+        .args(["-b", backend, "-t", "1200"])
+        .arg(folder)
+        .output()
+        .expect("the script starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(77) {
+        println!("skipped: {}", errors.trim());
+        assert!(std::env::var_os("EQUIPOISE_NEEDS_KERNEL").is_none(), "the kernel was asked for");
+        return None;
+    }
+    assert!(output.status.success(), "{}: {errors}", output.status);
+    let text = String::from_utf8(output.stdout).expect("text");
+    let lines = text.lines().map(|line| serde_json::from_str::<Line>(line).expect(line));
+    Some(
+        lines
+            .filter_map(|line| Some(((line.job.clone(), line.packet?), line)))
+            .collect(),
+    )
+}
+
+fn job_name(case: &Case, scheduler: &str) -> String {
+    format!("{}-{scheduler}", case.capture.trim_end_matches(".pcap"))
+}
+
+fn servers(case: &Case) -> impl Iterator<Item = (String, u32)> {
+    let numbered = |(number, weight)| (case.server.replace('%', &number.to_string()), weight);
+    (1..).zip(WEIGHTS).map(numbered)
+}
+
+fn job(case: &Case, scheduler: &str) -> String {
+    let mut job = format!("capture {}\n{}\n", case.capture, case.job.join("\n"));
+    // Writing to a string cannot fail.
+    let _ = writeln!(job, "rule -A {} -s {scheduler}", case.rule);
+    for (server, weight) in servers(case) {
+        let _ = writeln!(job, "rule -a {} -r {server} -m -w {weight}", case.rule);
+    }
+    job
+}
+
+fn our_rows(case: &Case, profile: &str, folder: &Path) -> Vec<Row> {
+    let decisions = folder.join(format!("{}.csv", case.capture));
+    let mut arguments: Vec<String> = ["replay", "--time-scale", "0", "--kernel", profile]
+        .map(str::to_owned)
+        .to_vec();
+    arguments.push(folder.join(case.capture).display().to_string());
+    arguments.extend(case.arguments.iter().map(|&argument| argument.to_owned()));
+    for (server, weight) in servers(case) {
+        arguments.push("--server".to_owned());
+        arguments.push(format!("{server},weight={weight}"));
+    }
+    for scheduler in schedulers() {
+        arguments.extend(["--policy".to_owned(), scheduler.to_owned()]);
+    }
+    arguments.push("--decisions".to_owned());
+    arguments.push(decisions.display().to_string());
+    let output = command::equipoise(&arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut reader = csv::Reader::from_path(decisions).expect("decisions");
+    reader.deserialize().map(|row| row.expect("a row")).collect()
+}
