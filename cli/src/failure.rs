@@ -1,6 +1,7 @@
 //! One line for the user, and the exit code that goes with it.
 
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use equipoise_replay::policy::PolicyError;
@@ -10,7 +11,7 @@ use equipoise_replay::setup::SetupError;
 /// The input or a policy failed.
 pub(crate) const FAILED: u8 = 1;
 /// Wrong usage, clap's own code.
-const USAGE: u8 = 2;
+pub(crate) const USAGE: u8 = 2;
 /// Our own bug (`EX_SOFTWARE` of sysexits.h).
 pub(crate) const SOFTWARE: u8 = 70;
 
@@ -36,6 +37,19 @@ impl Failure {
         }
     }
 
+    /// Writing a file that the user named failed.
+    pub(crate) fn writing(path: &Path, error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::ReaderLeft;
+        }
+        // Only the kind: the rest may name a temporary file that nobody asked for.
+        let what = error.kind();
+        Self::input(format!(
+            "cannot write {}: {what}; name a file in a folder that exists and can be written",
+            path.display()
+        ))
+    }
+
     pub(crate) fn report(self) -> ExitCode {
         match self {
             Self::ReaderLeft => ExitCode::SUCCESS,
@@ -56,7 +70,7 @@ impl From<SetupError> for Failure {
 
 impl From<PolicyError> for Failure {
     fn from(error: PolicyError) -> Self {
-        let code = if matches!(error, PolicyError::Unknown { .. }) { USAGE } else { FAILED };
+        let code = if matches!(error, PolicyError::Unknown { .. } | PolicyError::Fallback { .. }) { USAGE } else { FAILED };
         Self::Line(error.to_string(), code)
     }
 }

@@ -1,7 +1,7 @@
 //! A rules file of any bytes is read or refused with one line; what is read is valid.
 #![no_main]
 
-use equipoise_replay::setup::{Options, Setup};
+use equipoise_replay::setup::{Options, Service, Setup};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -10,12 +10,12 @@ fuzz_target!(|bytes: &[u8]| {
         ..Options::default()
     };
     match Setup::assemble(&options) {
-        Err(error) => assert!(!error.to_string().contains('\n')),
+        Err(error) => assert!(!error.to_string().contains(char::is_control)),
         Ok(setup) => {
             assert!(!setup.services.is_empty());
             for (index, service) in setup.services.iter().enumerate() {
                 let key = service.config.key;
-                let twice = |other: &equipoise_replay::setup::Service| other.config.key == key;
+                let twice = |other: &Service| other.config.key == key;
                 assert!(!setup.services[..index].iter().any(twice));
                 for (place, server) in service.servers.iter().enumerate() {
                     let endpoint = (server.address, server.port);

@@ -26,8 +26,14 @@ impl Row {
     /// `tcp 192.0.2.7:40001 -> 10.0.0.1:80`.
     pub(crate) fn connection(&self) -> String {
         let packet = &self.packet.packet;
-        let client = Endpoint { address: packet.source, port: packet.source_port };
-        let service = Endpoint { address: packet.destination, port: packet.destination_port };
+        let client = Endpoint {
+            address: packet.source,
+            port: packet.source_port,
+        };
+        let service = Endpoint {
+            address: packet.destination,
+            port: packet.destination_port,
+        };
         format!("{} {client} -> {service}", packet.protocol)
     }
 }
@@ -46,15 +52,33 @@ impl Spool {
     pub(crate) fn new(label: String, captures: Arc<[String]>) -> io::Result<Self> {
         let file = tempfile::tempfile()?;
         let writer = DecisionWriter::new(BufWriter::new(file.try_clone()?), Heading::Omitted)?;
-        Ok(Self { writer: Some(writer), file, label, captures, error: None })
+        Ok(Self {
+            writer: Some(writer),
+            file,
+            label,
+            captures,
+            error: None,
+        })
     }
 
     pub(crate) fn write(&mut self, row: &Row, decision: &Decision, server: Option<Endpoint>) {
-        let Some(writer) = &mut self.writer else { return };
-        let TracePacket { capture, number, raw_time_ns, packet, observed, .. } = row.packet;
+        let Some(writer) = &mut self.writer else {
+            return;
+        };
+        let TracePacket {
+            capture,
+            number,
+            raw_time_ns,
+            packet,
+            observed,
+            ..
+        } = row.packet;
         let protocol = packet.protocol.to_string();
         let written = writer.write(&decisions::Decision {
-            capture: self.captures.get(capture as usize).map_or("", String::as_str),
+            capture: self
+                .captures
+                .get(capture as usize)
+                .map_or("", String::as_str),
             policy: &self.label,
             connection: observed.connection,
             packet: number,
@@ -98,7 +122,11 @@ impl Spool {
 
 /// Port 0 of a server stands for the port that the client used (`ip_vs_schedule`).
 fn real(server: Endpoint, destination_port: u16) -> (IpAddr, u16) {
-    let port = if server.port == 0 { destination_port } else { server.port };
+    let port = if server.port == 0 {
+        destination_port
+    } else {
+        server.port
+    };
     (server.address.into(), port)
 }
 

@@ -6,8 +6,8 @@
 #![deny(missing_docs)]
 
 pub mod capture;
-pub mod decode;
 mod decisions;
+pub mod decode;
 mod meter;
 pub mod policy;
 mod record;

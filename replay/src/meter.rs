@@ -21,13 +21,18 @@ pub(crate) struct Meter {
 impl Meter {
     /// Calls, decisions, nanoseconds.
     pub(crate) fn read(&self) -> (u64, u64, u64) {
-        (self.calls.load(Relaxed), self.decisions.load(Relaxed), self.total_ns.load(Relaxed))
+        (
+            self.calls.load(Relaxed),
+            self.decisions.load(Relaxed),
+            self.total_ns.load(Relaxed),
+        )
     }
 
     fn add(&self, decisions: usize, begin: Instant) {
         self.calls.fetch_add(1, Relaxed);
         self.decisions.fetch_add(decisions as u64, Relaxed);
-        self.total_ns.fetch_add(begin.elapsed().as_nanos() as u64, Relaxed);
+        self.total_ns
+            .fetch_add(begin.elapsed().as_nanos() as u64, Relaxed);
     }
 }
 
@@ -46,7 +51,10 @@ impl Policy for Metered {
         seed: u64,
     ) -> Result<Box<dyn Scheduler>, Fault> {
         let scheduler = self.policy.start(now, service, parameters, seed)?;
-        Ok(Box::new(MeteredScheduler { scheduler, meter: Arc::clone(&self.meter) }))
+        Ok(Box::new(MeteredScheduler {
+            scheduler,
+            meter: Arc::clone(&self.meter),
+        }))
     }
 }
 

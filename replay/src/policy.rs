@@ -37,8 +37,20 @@ pub struct Chosen {
 #[non_exhaustive]
 pub enum PolicyError {
     /// No such name.
-    #[error("no policy is called {name}; built in are {}, anything else is given as a file ending in .wasm", known())]
+    #[error(
+        "no policy is called {name}; built in are {}, anything else is given as a file ending in .wasm",
+        known()
+    )]
     Unknown {
+        /// The name.
+        name: String,
+    },
+    /// No such fallback.
+    #[error(
+        "--fallback {name}: takes the name of a built-in policy, without parameters: {}",
+        known()
+    )]
+    Fallback {
         /// The name.
         name: String,
     },
@@ -54,7 +66,9 @@ pub enum PolicyError {
     #[error(transparent)]
     Load(#[from] LoadError),
     /// The build lacks the component of a built-in policy.
-    #[error("this build has no component of {name}: build it with cargo xtask policies, then build again")]
+    #[error(
+        "this build has no component of {name}: build it with cargo xtask policies, then build again"
+    )]
     NotBuilt {
         /// The policy.
         name: String,
@@ -84,7 +98,13 @@ impl Policies {
         profile: KernelProfile,
         switches: Switches,
     ) -> Self {
-        Self { engine, cache, loaded: BTreeMap::new(), profile, switches }
+        Self {
+            engine,
+            cache,
+            loaded: BTreeMap::new(),
+            profile,
+            switches,
+        }
     }
 
     /// The policy of one `--policy`.
@@ -103,8 +123,9 @@ impl Policies {
         label: &str,
     ) -> Result<Chosen, PolicyError> {
         let entry = find(name)?;
-        let bytes =
-            entry.component.ok_or_else(|| PolicyError::NotBuilt { name: name.to_owned() })?;
+        let bytes = entry.component.ok_or_else(|| PolicyError::NotBuilt {
+            name: name.to_owned(),
+        })?;
         let component = self.load(name, bytes)?;
         let parameters = self.parameters(entry, given);
         Ok(Chosen {
@@ -119,9 +140,14 @@ impl Policies {
 
     /// The native twin of a built-in policy, which steps in for one that failed.
     pub fn native(&self, name: &str) -> Result<Arc<dyn Policy>, PolicyError> {
-        let entry = find(name)?;
+        let entry = registry::find(name).ok_or_else(|| PolicyError::Fallback {
+            name: name.to_owned(),
+        })?;
         let parameters = self.parameters(entry, &[]);
-        Ok(Arc::new(WithParameters { policy: entry.native, parameters }))
+        Ok(Arc::new(WithParameters {
+            policy: entry.native,
+            parameters,
+        }))
     }
 
     fn file(
@@ -130,8 +156,10 @@ impl Policies {
         given: &[Parameter],
         label: &str,
     ) -> Result<Chosen, PolicyError> {
-        let bytes = std::fs::read(path)
-            .map_err(|source| PolicyError::Read { path: path.to_owned(), source })?;
+        let bytes = std::fs::read(path).map_err(|source| PolicyError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
         let component = self.load(&path.display().to_string(), &bytes)?;
         Ok(Chosen {
             label: label.to_owned(),
@@ -166,13 +194,19 @@ impl Policies {
             KernelProfile::Classic => Some("classic".to_owned()),
             KernelProfile::Current => None,
         };
-        let implied = [("kernel", kernel), ("expiration", expiration_s.map(|s| s.to_string()))];
+        let implied = [
+            ("kernel", kernel),
+            ("expiration", expiration_s.map(|s| s.to_string())),
+        ];
         let mut parameters = given.to_vec();
         for (key, value) in implied {
             let takes = entry.parameters.iter().any(|spec| spec.key == key);
             let is_given = given.iter().any(|parameter| parameter.key == key);
             if let (Some(value), true, false) = (value, takes, is_given) {
-                parameters.push(Parameter { key: key.to_owned(), value });
+                parameters.push(Parameter {
+                    key: key.to_owned(),
+                    value,
+                });
             }
         }
         parameters
@@ -184,15 +218,26 @@ pub(crate) fn label_of(name: &str, parameters: &[Parameter]) -> String {
     let list: Vec<String> = parameters
         .iter()
         .map(|Parameter { key, value }| {
-            if value == "true" { key.clone() } else { format!("{key}={value}") }
+            if value == "true" {
+                key.clone()
+            } else {
+                format!("{key}={value}")
+            }
         })
         .collect();
-    if list.is_empty() { name.to_owned() } else { format!("{name}:{}", list.join(",")) }
+    if list.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{name}:{}", list.join(","))
+    }
 }
 
 /// The label, and the parameters that the kernel's settings added.
 pub(crate) fn label_with(chosen: &Chosen) -> String {
-    let name = chosen.label.split_once(':').map_or(chosen.label.as_str(), |(name, _)| name);
+    let name = chosen
+        .label
+        .split_once(':')
+        .map_or(chosen.label.as_str(), |(name, _)| name);
     if chosen.label.contains(".wasm") {
         return chosen.label.clone();
     }
@@ -200,11 +245,17 @@ pub(crate) fn label_with(chosen: &Chosen) -> String {
 }
 
 fn find(name: &str) -> Result<&'static Entry, PolicyError> {
-    registry::find(name).ok_or_else(|| PolicyError::Unknown { name: name.to_owned() })
+    registry::find(name).ok_or_else(|| PolicyError::Unknown {
+        name: name.to_owned(),
+    })
 }
 
 fn execution(component: &ComponentPolicy) -> Execution {
-    if component.has_batch() { Execution::ComponentBatch } else { Execution::ComponentTyped }
+    if component.has_batch() {
+        Execution::ComponentBatch
+    } else {
+        Execution::ComponentTyped
+    }
 }
 
 /// A policy that brings its parameters along.

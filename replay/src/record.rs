@@ -42,7 +42,13 @@ pub(crate) struct ServerFacts {
 impl Recorder {
     /// Begins at `start`; `axis` is what timelines run over.
     pub(crate) fn new(start: Timestamp, axis: Axis) -> Self {
-        Self { services: Vec::new(), fresh: Vec::new(), faults: Vec::new(), start, axis }
+        Self {
+            services: Vec::new(),
+            fresh: Vec::new(),
+            faults: Vec::new(),
+            start,
+            axis,
+        }
     }
 
     pub(crate) fn add_service(&mut self, servers: usize) {
@@ -81,7 +87,9 @@ impl Recorder {
     }
 
     fn ignore_many(&mut self, service: ServiceIndex, name: &str, packets: u64) {
-        let Some(facts) = self.services.get_mut(service.0 as usize) else { return };
+        let Some(facts) = self.services.get_mut(service.0 as usize) else {
+            return;
+        };
         match facts.ignored.get_mut(name) {
             Some(count) => *count += packets,
             None if packets > 0 => {
@@ -105,13 +113,24 @@ impl ServiceFacts {
 impl Observer for Recorder {
     fn decided(&mut self, decision: &Decision) {
         self.fresh.push(*decision);
-        let Some(facts) = self.services.get_mut(decision.service.0 as usize) else { return };
-        *facts.reasons.entry(reason_name(decision.reason)).or_default() += 1;
+        let Some(facts) = self.services.get_mut(decision.service.0 as usize) else {
+            return;
+        };
+        *facts
+            .reasons
+            .entry(reason_name(decision.reason))
+            .or_default() += 1;
         if let Reason::NoDestination(refusal) = decision.reason {
-            *facts.refused.entry(refusal_name(refusal).to_owned()).or_default() += 1;
+            *facts
+                .refused
+                .entry(refusal_name(refusal).to_owned())
+                .or_default() += 1;
         }
         facts.arrivals += 1;
-        if let Some(server) = decision.server.and_then(|id| facts.servers.get_mut(id as usize)) {
+        if let Some(server) = decision
+            .server
+            .and_then(|id| facts.servers.get_mut(id as usize))
+        {
             server.connections += 1;
         }
         let by_policy = matches!(decision.reason, Reason::Scheduled | Reason::Reused);
@@ -119,8 +138,12 @@ impl Observer for Recorder {
     }
 
     fn counted(&mut self, at: Timestamp, service: ServiceIndex, server: u32, counters: Counters) {
-        let Some(facts) = self.services.get_mut(service.0 as usize) else { return };
-        let Some(levels) = facts.servers.get_mut(server as usize) else { return };
+        let Some(facts) = self.services.get_mut(service.0 as usize) else {
+            return;
+        };
+        let Some(levels) = facts.servers.get_mut(server as usize) else {
+            return;
+        };
         let concurrent = u64::from(counters.concurrent());
         levels.active.set(at.0, u64::from(counters.active));
         levels.entries.set(at.0, u64::from(counters.total()));
@@ -178,4 +201,3 @@ fn refusal_name(refusal: Refusal) -> &'static str {
         _ => "policy-chose-none",
     }
 }
-

@@ -39,7 +39,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { time_scale: 1.0, seed: 0, threads: 0, fallback: None, decisions: false }
+        Self {
+            time_scale: 1.0,
+            seed: 0,
+            threads: 0,
+            fallback: None,
+            decisions: false,
+        }
     }
 }
 
@@ -148,12 +154,22 @@ pub fn replay(
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(options.threads)
         .build()
-        .map_err(|error| ReplayError::System { source: std::io::Error::other(error) })?;
+        .map_err(|error| ReplayError::System {
+            source: std::io::Error::other(error),
+        })?;
     while next_batch(&mut trace, &mut batch, &mut capture_errors) {
         watch.mark(&mut batch);
         if runs.is_empty() {
-            let start = batch.first().map(|packet| packet.time).unwrap_or_default();
-            let started = Clock { start, scale: options.time_scale };
+            // Packets before the first that has a time are taken at its.
+            let timed = batch.iter().find(|packet| packet.raw_time_ns.is_some());
+            let start = timed
+                .or(batch.first())
+                .map(|packet| packet.time)
+                .unwrap_or_default();
+            let started = Clock {
+                start,
+                scale: options.time_scale,
+            };
             clock = Some(started);
             let common = Common {
                 services: &setup.services,
@@ -224,9 +240,17 @@ fn plan(setup: &Setup, policies: &mut Policies) -> Result<Vec<Plan>, PolicyError
         chosen: vec![chosen; services],
     };
     if !setup.policies.is_empty() {
-        return setup.policies.iter().map(|option| policies.option(option).map(all)).collect();
+        return setup
+            .policies
+            .iter()
+            .map(|option| policies.option(option).map(all))
+            .collect();
     }
-    if setup.services.iter().all(|service| service.scheduler.is_none()) {
+    if setup
+        .services
+        .iter()
+        .all(|service| service.scheduler.is_none())
+    {
         return registry::all()
             .iter()
             .map(|entry| policies.built_in(entry.name, &[], entry.name).map(all))
@@ -241,7 +265,10 @@ fn plan(setup: &Setup, policies: &mut Policies) -> Result<Vec<Plan>, PolicyError
         };
         own.push(policies.built_in(name, parameters, &label_of(name, parameters))?);
     }
-    Ok(vec![Plan { label: "rules".to_owned(), chosen: own }])
+    Ok(vec![Plan {
+        label: "rules".to_owned(),
+        chosen: own,
+    }])
 }
 
 fn settings_of(setup: &Setup) -> Settings {
@@ -259,7 +286,10 @@ fn start_runs(
     sources: &[Source],
     with_decisions: bool,
 ) -> Result<Vec<Run>, ReplayError> {
-    let captures: Arc<[String]> = sources.iter().map(|source| source.name().to_owned()).collect();
+    let captures: Arc<[String]> = sources
+        .iter()
+        .map(|source| source.name().to_owned())
+        .collect();
     let mut runs = Vec::new();
     for Plan { label, chosen } in plans {
         let spool = if with_decisions {
@@ -280,15 +310,22 @@ fn start_error(
     place: usize,
     error: ConfigError,
 ) -> ReplayError {
-    let policy = chosen.get(place).map_or_else(String::new, |chosen| chosen.label.clone());
+    let policy = chosen
+        .get(place)
+        .map_or_else(String::new, |chosen| chosen.label.clone());
     match error {
         ConfigError::Policy(Fault::Refused { message }) => {
             ReplayError::Parameters { policy, message }
         }
         source => {
             let service = common.services.get(place);
-            let service = service.map_or_else(String::new, |service| service.config.key.to_string());
-            ReplayError::Start { policy, service, source }
+            let service =
+                service.map_or_else(String::new, |service| service.config.key.to_string());
+            ReplayError::Start {
+                policy,
+                service,
+                source,
+            }
         }
     }
 }

@@ -58,7 +58,11 @@ impl Clock {
 
     /// What timelines run over.
     pub(crate) fn axis(self) -> Axis {
-        if self.scale > 0.0 { Axis::Time } else { Axis::Connections }
+        if self.scale > 0.0 {
+            Axis::Time
+        } else {
+            Axis::Connections
+        }
     }
 }
 
@@ -86,7 +90,10 @@ impl Run {
         let meter = Arc::new(Meter::default());
         for (place, (service, chosen)) in common.services.iter().zip(&chosen).enumerate() {
             director.observer.add_service(service.servers.len());
-            let policy = Metered { policy: Arc::clone(&chosen.policy), meter: Arc::clone(&meter) };
+            let policy = Metered {
+                policy: Arc::clone(&chosen.policy),
+                meter: Arc::clone(&meter),
+            };
             let scheduling = Scheduling {
                 policy: Arc::new(policy),
                 parameters: chosen.parameters.clone(),
@@ -94,7 +101,9 @@ impl Run {
                 fallback: common.fallback.clone(),
             };
             let at = |error| (place, error);
-            let index = director.add_service(service.config, scheduling).map_err(at)?;
+            let index = director
+                .add_service(service.config, scheduling)
+                .map_err(at)?;
             for server in &service.servers {
                 director.add_server(index, *server).map_err(at)?;
             }
@@ -122,7 +131,9 @@ impl Run {
                 return;
             }
             let tag = Tag(self.next_tag);
-            let outcome = self.director.packet(self.clock.at(packet.time), &packet.packet, tag);
+            let outcome = self
+                .director
+                .packet(self.clock.at(packet.time), &packet.packet, tag);
             match outcome {
                 Outcome::Decision => {
                     self.next_tag += 1;
@@ -168,7 +179,9 @@ impl Run {
         self.note_faults();
         while let Some((_, row, Some(decision))) = self.waiting.front() {
             if let Some(spool) = &mut self.spool {
-                let view = decision.server.and_then(|id| self.director.server(decision.service, id));
+                let view = decision
+                    .server
+                    .and_then(|id| self.director.server(decision.service, id));
                 let server = view.map(|view| Endpoint {
                     address: view.config.address,
                     port: view.config.port,
@@ -184,7 +197,10 @@ impl Run {
             self.faults += 1;
             if self.fault.is_none() {
                 let row = |tag: Option<Tag>| {
-                    let found = self.waiting.iter().find(|(waiting, ..)| Some(*waiting) == tag);
+                    let found = self
+                        .waiting
+                        .iter()
+                        .find(|(waiting, ..)| Some(*waiting) == tag);
                     found.map(|(_, row, _)| *row)
                 };
                 let (first, last) = (row(report.first), row(report.last));

@@ -180,7 +180,9 @@ impl Setup {
                     marks.push(rule);
                     current = Some(match self.position(key) {
                         Some(index) => index,
-                        None => self.add_service(key, Origin::Mark(text.clone()), "--mark", text)?,
+                        None => {
+                            self.add_service(key, Origin::Mark(text.clone()), "--mark", text)?
+                        }
                     });
                 }
                 Item::Server(text) => {

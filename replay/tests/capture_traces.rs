@@ -10,7 +10,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use equipoise_core::{Endpoint, Protocol};
+use equipoise_core::{Endpoint, Protocol, Timestamp};
 use equipoise_replay::capture::{CaptureError, Found, Source, Warning};
 use equipoise_replay::trace::{Totals, Trace};
 use equipoise_replay::track::{Basis, Close, Connection, Tracker, survey};
@@ -84,7 +84,7 @@ fn read(path: &Path) -> Read {
             return read;
         }
     };
-    let (mut batch, mut last, mut packets) = (Vec::new(), Default::default(), 0);
+    let (mut batch, mut last, mut packets) = (Vec::new(), Timestamp::default(), 0);
     loop {
         match trace.next_batch(&mut batch) {
             Ok(true) => {
@@ -291,12 +291,7 @@ fn connections_equal_the_tables() {
                 client: connection.client.to_string(),
                 server: connection.server.to_string(),
                 established: connection.established,
-                close: match connection.close {
-                    Some(Close::Fin) => "FIN",
-                    Some(Close::Reset) => "RST",
-                    None => "none",
-                }
-                .to_owned(),
+                close: close(connection).to_owned(),
                 packets: [&connection.to_server, &connection.to_client]
                     .map(|traffic| traffic.packets.to_string()),
                 payload: [&connection.to_server, &connection.to_client]
@@ -383,6 +378,15 @@ fn udp_flows_equal_the_tables() {
         );
     }
     println!("{flows} UDP flows compared");
+}
+
+/// As the tables write it.
+fn close(connection: &Connection) -> &'static str {
+    match connection.close {
+        Some(Close::Fin) => "FIN",
+        Some(Close::Reset) => "RST",
+        None => "none",
+    }
 }
 
 /// Seconds with nine decimals, as integer nanoseconds; none for an empty field.

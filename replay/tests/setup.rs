@@ -356,8 +356,10 @@ fn policies_by_name_and_by_file() {
         let setup = Setup::assemble(&options(&format!("--policy {text}"))).unwrap();
         let policy = &setup.policies[0];
         let parameters = policy.parameters.iter();
-        let parameters: Vec<_> = parameters.map(|p| format!("{}={}", p.key, p.value)).collect();
-        format!("{:?} {}", policy.source, parameters.join(" "))
+        let parameters: Vec<_> = parameters
+            .map(|p| format!("{}={}", p.key, p.value))
+            .collect();
+        format!("{:?} with [{}]", policy.source, parameters.join(" "))
     };
     let shown: Vec<_> = [
         "rr",
@@ -373,14 +375,14 @@ fn policies_by_name_and_by_file() {
     .map(show)
     .collect();
     insta::assert_snapshot!(shown.join("\n"), @r#"
-    Name("rr") 
-    Name("sh") sh-port=true sh-fallback=false
-    Name("mh") url=http://10.0.0.1:80/a=b
-    File("p.wasm") 
-    File("./a:b/p.wasm") size=251 fast=true
-    File("C:\\p.wasm") 
-    File("x.wasm:/p.wasm") k=v.wasm
-    File("p.wasm") k=v.wasm
+    Name("rr") with []
+    Name("sh") with [sh-port=true sh-fallback=false]
+    Name("mh") with [url=http://10.0.0.1:80/a=b]
+    File("p.wasm") with []
+    File("./a:b/p.wasm") with [size=251 fast=true]
+    File("C:\\p.wasm") with []
+    File("x.wasm:/p.wasm") with [k=v.wasm]
+    File("p.wasm") with [k=v.wasm]
     "#);
 }
 

@@ -107,7 +107,8 @@ fn what_ipvsadm_saves_is_read_and_printed_alike() {
 
 #[test]
 fn every_way_of_writing_an_option() {
-    let plain = "-A -t 10.0.0.1:80 -s sh -p 360 -b sh-port\n-a -t 10.0.0.1:80 -r 10.9.0.1:8080 -m -w 5\n";
+    let plain =
+        "-A -t 10.0.0.1:80 -s sh -p 360 -b sh-port\n-a -t 10.0.0.1:80 -r 10.9.0.1:8080 -m -w 5\n";
     for text in [
         "--add-service --tcp-service 10.0.0.1:80 --scheduler sh -p -b flag-2\n\
          --add-server --real-server=10.9.0.1:8080 --tcp-service=10.0.0.1:80 --weight=5 --masquerading\n",
@@ -157,7 +158,9 @@ fn accepted_with_a_word() {
 
 #[test]
 fn timeouts_are_set_where_a_line_sets_them() {
-    let timeouts = parse("--set 60 0 30\n-A -t 10.0.0.1:80\n").timeouts.unwrap();
+    let timeouts = parse("--set 60 0 30\n-A -t 10.0.0.1:80\n")
+        .timeouts
+        .unwrap();
     let seconds = [timeouts.tcp_s, timeouts.tcp_fin_s, timeouts.udp_s];
     assert_eq!(seconds, [60, 120, 30]);
     assert_eq!(parse("-A -t 10.0.0.1:80\n").timeouts, None);
@@ -262,8 +265,15 @@ fn malformed_lines() {
     rules:2: tunnel options conflict: type gue needs --tun-port
     rules:2: tun-type is one of ipip, gue, gre, not `vxlan`
     ");
-    let error = Rules::parse("rules", b"# \xff\n-A -t \xfe").unwrap_err();
-    insta::assert_snapshot!(error, @r"rules:1: not text (invalid UTF-8): rules are what `ipvsadm -S -n` prints");
+}
+
+#[test]
+fn what_is_no_text_is_refused_by_line() {
+    let long = [b"\n# ", [b'x'; 1024].as_slice()].concat();
+    for bytes in [b"# \xff".as_slice(), b"# \x1b[31m", b"\0", &long] {
+        let error = Rules::parse("rules", bytes).unwrap_err().to_string();
+        assert!(error.ends_with("not a line of text: rules are what `ipvsadm -S -n` prints"));
+    }
 }
 
 fn addresses(family: Family) -> BoxedStrategy<Address> {
@@ -304,41 +314,56 @@ fn services() -> impl Strategy<Value = (ServiceConfig, Vec<ServerConfig>)> {
         ];
         let servers = (addresses(family), any::<u16>(), 0u32..=65_535, methods);
         let servers = prop::collection::vec(servers, 0..6);
-        (persistence.clone(), any::<bool>(), servers).prop_map(move |(persistence, ops, servers)| {
-            let udp_or_mark = !matches!(key, ServiceKey::Address { protocol: Protocol::Tcp, .. });
-            let zero = matches!(key, ServiceKey::Address { port: 0, .. });
-            let persistence = persistence.or(zero.then_some((360, u32::MAX, 128)));
-            let config = ServiceConfig {
-                key,
-                persistence: persistence.map(|(timeout_s, mask, prefix)| Persistence {
-                    timeout_s,
-                    netmask: match family {
-                        Family::Ipv4 => Persistence::ipv4_netmask(mask),
-                        Family::Ipv6 => Persistence::ipv6_prefix(prefix),
-                    },
-                }),
-                one_packet: ops && udp_or_mark,
-            };
-            let mut list: Vec<ServerConfig> = Vec::new();
-            for (address, port, weight, method) in servers {
-                let port = match key {
-                    ServiceKey::Address { port, .. } if method != ForwardingMethod::Masquerading => port,
-                    _ => port,
+        (persistence.clone(), any::<bool>(), servers).prop_map(
+            move |(persistence, ops, servers)| {
+                let udp_or_mark = !matches!(
+                    key,
+                    ServiceKey::Address {
+                        protocol: Protocol::Tcp,
+                        ..
+                    }
+                );
+                let zero = matches!(key, ServiceKey::Address { port: 0, .. });
+                let persistence = persistence.or(zero.then_some((360, u32::MAX, 128)));
+                let config = ServiceConfig {
+                    key,
+                    persistence: persistence.map(|(timeout_s, mask, prefix)| Persistence {
+                        timeout_s,
+                        netmask: match family {
+                            Family::Ipv4 => Persistence::ipv4_netmask(mask),
+                            Family::Ipv6 => Persistence::ipv6_prefix(prefix),
+                        },
+                    }),
+                    one_packet: ops && udp_or_mark,
                 };
-                if list.iter().any(|server| (server.address, server.port) == (address, port)) {
-                    continue;
+                let mut list: Vec<ServerConfig> = Vec::new();
+                for (address, port, weight, method) in servers {
+                    let port = match key {
+                        ServiceKey::Address { port, .. }
+                            if method != ForwardingMethod::Masquerading =>
+                        {
+                            port
+                        }
+                        _ => port,
+                    };
+                    if list
+                        .iter()
+                        .any(|server| (server.address, server.port) == (address, port))
+                    {
+                        continue;
+                    }
+                    list.push(ServerConfig {
+                        address,
+                        port,
+                        weight,
+                        method,
+                        upper_threshold: 0,
+                        lower_threshold: 0,
+                    });
                 }
-                list.push(ServerConfig {
-                    address,
-                    port,
-                    weight,
-                    method,
-                    upper_threshold: 0,
-                    lower_threshold: 0,
-                });
-            }
-            (config, list)
-        })
+                (config, list)
+            },
+        )
     })
 }
 

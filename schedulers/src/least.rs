@@ -16,11 +16,12 @@ pub(crate) struct WeightedLeast {
 }
 
 /// One server as the scan sees it. With weight and overhead 0 an unusable one never wins a
-/// comparison, so the scan need not look at flags.
+/// comparison, so the scan need not look at flags. Stored as wide as it is multiplied: overheads
+/// are an `i32`, weights a `u32`, and their product fits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Candidate {
-    overhead: i32,
-    weight: u32,
+    overhead: i64,
+    weight: i64,
 }
 
 impl Candidate {
@@ -40,18 +41,19 @@ impl Candidate {
     #[inline]
     pub(crate) fn listed(server: &Server, overhead: i32) -> Self {
         Self {
-            overhead,
-            weight: server.weight,
+            overhead: i64::from(overhead),
+            weight: i64::from(server.weight),
         }
     }
 
-    /// Whether this one takes the place of the best so far. An `i32` times a `u32` fits an `i64`.
+    /// Whether this one takes the place of the best so far.
     #[inline]
     pub(crate) fn beats(self, best: Self) -> bool {
-        i64::from(best.overhead) * i64::from(self.weight)
-            > i64::from(self.overhead) * i64::from(best.weight)
+        best.overhead * self.weight > self.overhead * best.weight
     }
 }
+
+const NOWHERE: Place = Place::MAX;
 
 impl WeightedLeast {
     /// Takes in a new list of servers.
@@ -78,7 +80,7 @@ impl WeightedLeast {
     pub(crate) fn first_of(&self, overhead: i32) -> Option<Place> {
         self.candidates
             .iter()
-            .position(|candidate| candidate.overhead == overhead && candidate.weight > 0)
+            .position(|candidate| candidate.overhead == i64::from(overhead) && candidate.weight > 0)
     }
 
     /// The place with the smallest overhead per weight, the first of equals.
@@ -92,14 +94,14 @@ impl WeightedLeast {
             overhead: 1,
             weight: 0,
         };
-        let mut place = None;
+        let mut place = NOWHERE;
         let (blocks, rest) = self.candidates.as_chunks::<8>();
         for (block, candidates) in blocks.iter().enumerate() {
             for (offset, candidate) in candidates.iter().enumerate() {
                 if candidate.beats(best) {
                     core::hint::cold_path();
                     best = *candidate;
-                    place = Some(block * 8 + offset);
+                    place = block * 8 + offset;
                 }
             }
         }
@@ -107,9 +109,9 @@ impl WeightedLeast {
             if candidate.beats(best) {
                 core::hint::cold_path();
                 best = *candidate;
-                place = Some(blocks.len() * 8 + offset);
+                place = blocks.len() * 8 + offset;
             }
         }
-        place
+        (place != NOWHERE).then_some(place)
     }
 }

@@ -1,32 +1,20 @@
-//! The `equipoise` binary, built as the tests were.
+//! The `equipoise` binary, as built beside the tests.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 
-/// The binary, built first where it is out of date.
+/// The binary. Cargo builds it for the tests of its own package, to which the tests of the command
+/// belong (`cli/Cargo.toml`), and puts it above them.
 ///
 /// # Panics
-/// Where it does not build.
-pub fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        // target/PROFILE/deps/TEST
-        let test = std::env::current_exe().expect("the test's own path");
-        let profile = test.ancestors().nth(2).expect("a profile's folder");
-        let target = profile.parent().expect("the target folder");
-        let mut build = Command::new(env!("CARGO"));
-        build
-            .args(["build", "--quiet", "--package", "equipoise", "--target-dir"])
-            .arg(target)
-            .current_dir(crate::data::repository());
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        let status = build.status().expect("cargo");
-        assert!(status.success(), "cargo build --package equipoise: {status}");
-        profile.join("equipoise")
-    })
+/// Where it is not there.
+pub fn binary() -> PathBuf {
+    // target/PROFILE/deps/TEST
+    let test = std::env::current_exe().expect("the test's own path");
+    let profile = test.ancestors().nth(2).expect("a profile's folder");
+    let binary = profile.join(format!("equipoise{}", std::env::consts::EXE_SUFFIX));
+    assert!(binary.is_file(), "{} is not built: cargo test -p equipoise", binary.display());
+    binary
 }
 
 /// Runs the binary in the repository's root, its cache in the target folder.

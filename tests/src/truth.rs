@@ -138,6 +138,27 @@ impl Tally {
         )
     }
 
+    /// Counts the decisions of a vector: `CBA` is three, `10.0.0.1:80->C` one.
+    pub fn vector(&mut self, line: &str, expected: &str, ours: &str) {
+        self.scenarios += 1;
+        let letters = |text: &str| -> Vec<String> {
+            let word = |word: &str| match word.split_once("->") {
+                Some(_) => vec![word.to_owned()],
+                None => word.chars().map(String::from).collect(),
+            };
+            text.split_whitespace().flat_map(word).collect()
+        };
+        let (expected, ours) = (letters(expected), letters(ours));
+        for (place, expected) in expected.iter().enumerate() {
+            let ours = ours.get(place);
+            self.decision(ours == Some(expected), || {
+                format!("{line}: decision {place} is {expected}, ours {ours:?}")
+            });
+        }
+        let (theirs, given) = (expected.len(), ours.len());
+        self.note(theirs == given, || format!("{line}: {theirs} decisions, ours {given}"));
+    }
+
     fn decision(&mut self, agrees: bool, words: impl FnOnce() -> String) {
         self.decisions.1 += 1;
         self.decisions.0 += usize::from(agrees);

@@ -1,22 +1,30 @@
 //! The same decisions and counters as a real kernel, for every scheduler, in every way to run it.
 
+#[path = "../../schedulers/tests/common/interpreter.rs"]
+mod interpreter;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use equipoise_core::Policy;
+use equipoise_core::{
+    Address, Family, Parameter, Policy, Protocol, Scheduler, ServiceIdentity, Timestamp,
+};
 use equipoise_schedulers::registry::{self, Entry};
 use equipoise_tests::data;
 use equipoise_tests::truth::{self, Scenario, StateSequence, Tally};
 use equipoise_tests::typed::TypedOnly;
 use equipoise_wasm::{ComponentPolicy, Engine, Limits};
+use interpreter::{Door, play};
 
 /// Recorded files of our own, and those of the folder beside the repository or named by the user.
 fn recorded(wanted: impl Fn(&str) -> bool + Copy) -> Vec<PathBuf> {
-    let own = data::repository().join("tests/fixtures/kernel-truth");
-    let mut paths = data::files(&own, |name| {
-        name.strip_suffix(".zst").is_some_and(wanted)
-    });
+    let fixtures = data::repository().join("tests/fixtures");
+    let own = |folder: &Path| {
+        data::files(folder, |name| wanted(name.strip_suffix(".zst").unwrap_or(name)))
+    };
+    let mut paths = own(&fixtures.join("kernel-truth"));
+    paths.extend(own(&fixtures));
     match data::folder("EQUIPOISE_TRUTH", "../shared/kernel-truth") {
         Some(folder) => {
             let anything = |name: &str| name.ends_with(".jsonl") || name == "sched_vectors.txt";
@@ -36,16 +44,58 @@ fn is_scenarios(name: &str) -> bool {
     name.ends_with(".jsonl") && name != "tcp-states.jsonl"
 }
 
+fn conclude(way: &str, tally: &Tally) {
+    println!("{way}\n{}", tally.line());
+    assert!(tally.agrees(), "{way}: {}\n{}", tally.line(), tally.disagreements.join("\n"));
+}
+
+/// Every scenario through the director.
 fn every_scenario(way: &str, policies: &Policies) {
     let mut tally = Tally::default();
     for path in recorded(is_scenarios) {
         for scenario in truth::scenarios(&data::text(&path)) {
-            tally.add(truth::run(&scenario, policies.get(&scenario), true));
+            tally.add(truth::run(&scenario, policies.get(&scenario.scheduler), true));
         }
     }
-    println!("{way}\n{}", tally.line());
     assert!(tally.scenarios > 0, "no scenario was run");
-    assert!(tally.agrees(), "{way}: {}\n{}", tally.line(), tally.disagreements.join("\n"));
+    conclude(way, &tally);
+}
+
+const VECTOR_SERVICE: ServiceIdentity = ServiceIdentity {
+    family: Family::Ipv4,
+    address: Address::v4(0x0a00_0001),
+    port: 80,
+    protocol: Protocol::Tcp,
+    mark: 0,
+};
+
+/// Every line of `sched_vectors.txt` through the contract itself.
+fn every_vector(way: &str, policies: &Policies, door: Door) {
+    let mut tally = Tally::default();
+    for path in recorded(|name| name == "sched_vectors.txt") {
+        for line in data::text(&path).lines().filter(|line| !line.starts_with('#')) {
+            let fields: Vec<&str> = line.split('|').collect();
+            let &[name, flags, ops, expected] = &fields[..] else { panic!("not a vector: {line}") };
+            let parameters = flag_parameters(name, flags);
+            let start = |now: Timestamp| -> Box<dyn Scheduler> {
+                let started = policies.get(name).start(now, &VECTOR_SERVICE, &parameters, 0);
+                started.expect("parameters are accepted")
+            };
+            tally.vector(line, expected, &play(&start, door, ops));
+        }
+    }
+    assert!(tally.scenarios > 0, "no vector was played");
+    conclude(way, &tally);
+}
+
+/// SCHED1 and SCHED2 of the kernel are the fallback and port flags of sh and mh.
+fn flag_parameters(name: &str, flags: &str) -> Vec<Parameter> {
+    let bits = u32::from_str_radix(flags.trim_start_matches("0x"), 16).expect("hexadecimal flags");
+    [(0x8, "fallback"), (0x10, "port")]
+        .iter()
+        .filter(|(bit, _)| bits & bit != 0)
+        .map(|(_, switch)| Parameter { key: format!("{name}-{switch}"), value: "true".to_owned() })
+        .collect()
 }
 
 /// Each scheduler's policy, made once.
@@ -80,9 +130,8 @@ impl Policies {
         Self(components.into_iter().map(|(name, policy)| (name, typed(policy))).collect())
     }
 
-    fn get(&self, scenario: &Scenario) -> &Arc<dyn Policy> {
-        let policy = self.0.get(scenario.scheduler.as_str());
-        policy.unwrap_or_else(|| panic!("no policy {}", scenario.scheduler))
+    fn get(&self, scheduler: &str) -> &Arc<dyn Policy> {
+        self.0.get(scheduler).unwrap_or_else(|| panic!("no policy {scheduler}"))
     }
 }
 
@@ -104,6 +153,14 @@ fn conformance_component_one_by_one() {
 #[test]
 fn conformance_component_in_batches() {
     every_scenario("component, in batches", &Policies::components());
+}
+
+#[test]
+fn conformance_vectors() {
+    every_vector("native twin, typed vectors", &Policies::native(), Door::Typed);
+    every_vector("native twin, packed vectors", &Policies::native_packed(), Door::Batch);
+    every_vector("component, typed vectors", &Policies::components_typed(), Door::Typed);
+    every_vector("component, packed vectors", &Policies::components(), Door::Batch);
 }
 
 #[test]

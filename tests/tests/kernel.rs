@@ -181,7 +181,7 @@ fn job_name(case: &Case, scheduler: &str) -> String {
 }
 
 fn servers(case: &Case) -> impl Iterator<Item = (String, u32)> {
-    let numbered = |(number, weight)| (case.server.replace('%', &number.to_string()), weight);
+    let numbered = |(number, weight): (u32, u32)| (case.server.replace('%', &number.to_string()), weight);
     (1..).zip(WEIGHTS).map(numbered)
 }
 

@@ -1,5 +1,6 @@
 //! Development tasks: `cargo xtask TASK`, one file each.
 
+mod docs;
 mod policies;
 mod test;
 
@@ -10,12 +11,14 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
+    Docs(docs::Arguments),
     Policies(policies::Arguments),
     Test(test::Arguments),
 }
 
 fn main() -> Result<()> {
     match Task::parse() {
+        Task::Docs(arguments) => docs::run(&arguments),
         Task::Policies(arguments) => policies::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
     }

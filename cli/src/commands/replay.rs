@@ -15,7 +15,7 @@ use equipoise_reports::{Report, output, runs, table};
 use equipoise_wasm::{CodeCache, Engine, Limits};
 
 use crate::args::{Format, Replay};
-use crate::failure::{FAILED, Failure};
+use crate::failure::{FAILED, Failure, USAGE};
 
 pub(crate) fn run(args: Replay, items: Vec<Item>) -> Result<ExitCode, Failure> {
     let setup = Setup::assemble(&written(&args, items)?)?;
@@ -35,8 +35,7 @@ pub(crate) fn run(args: Replay, items: Vec<Item>) -> Result<ExitCode, Failure> {
 
     // Files first, so that a reader who leaves early does not cost them.
     if let Some((decisions, path)) = decisions.zip(args.decisions.as_deref()) {
-        write_decisions(decisions, path)
-            .map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
+        write_decisions(decisions, path).map_err(|error| Failure::writing(path, &error))?;
     }
     if let Some(folder) = &args.out {
         output::write_dir(folder, &report).map_err(Failure::input)?;
@@ -68,6 +67,10 @@ fn written(args: &Replay, items: Vec<Item>) -> Result<setup::Options, Failure> {
 }
 
 fn sources(captures: &[PathBuf]) -> Result<Vec<Source>, Failure> {
+    if captures.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
+        let line = "- stands for standard input, which can be read once: give one -, and files".to_owned();
+        return Err(Failure::Line(line, USAGE));
+    }
     captures.iter().map(|path| Source::new(path).map_err(Failure::input)).collect()
 }
 

@@ -50,6 +50,14 @@ pub enum LoadError {
         /// What the compiler said.
         reason: String,
     },
+    /// Small to read, and without end to compile.
+    #[error("{name} is too intricate to compile ({reason}): build it as one plain component")]
+    TooComplex {
+        /// The policy.
+        name: String,
+        /// What there is too much of.
+        reason: String,
+    },
     /// It imports part of WASI.
     #[error(
         "{name} wants {import}, and a policy may import nothing: build it for wasm32-unknown-unknown instead of WASI, or let your language's tool stub WASI out (`--stub-wasi`)"

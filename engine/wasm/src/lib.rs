@@ -17,6 +17,7 @@ mod error;
 mod fault;
 mod policy;
 mod scheduler;
+mod shape;
 
 pub use cache::CodeCache;
 pub use contract::VERSION as CONTRACT_VERSION;

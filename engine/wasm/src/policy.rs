@@ -13,7 +13,7 @@ use wasmtime::component::{Component, Instance, InstancePre, Linker};
 use crate::budget::Budget;
 use crate::contract::{self, batch, lifecycle, scheduler};
 use crate::scheduler::ComponentScheduler;
-use crate::{CodeCache, Engine, LoadError, fault};
+use crate::{CodeCache, Engine, LoadError, fault, shape};
 
 /// SHA-256 of a component's bytes, shown as 64 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -240,6 +240,7 @@ fn check_header(engine: &Engine, bytes: &[u8], name: &str) -> Result<(), LoadErr
 }
 
 fn compile(engine: &Engine, bytes: &[u8], name: &str) -> Result<Component, LoadError> {
+    shape::check(bytes, name)?;
     Component::from_binary(engine.wasm(), bytes).map_err(|error| LoadError::Invalid {
         name: String::from(name),
         reason: fault::one_line(&format!("{error:#}")),

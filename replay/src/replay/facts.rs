@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use equipoise_core::{Endpoint, ForwardingMethod, Persistence, ServerConfig, Timestamp};
 use equipoise_reports::Report;
-use equipoise_reports::model::{
-    Capture, Chosen, Cost, Fault, Measured, Method, Outcome, RunnerUp, SCHEMA, Scheduler, ServerRun,
-    Service, ServiceRun, Settings, Trace as TraceModel,
-};
 use equipoise_reports::model;
+use equipoise_reports::model::{
+    Capture, Chosen, Cost, Fault, Measured, Method, Outcome, RunnerUp, SCHEMA, Scheduler,
+    ServerRun, Service, ServiceRun, Settings, Trace as TraceModel,
+};
 use equipoise_reports::stats::{Distribution, ServerCount, promised_by_weight};
 use equipoise_schedulers::sdk::Promise;
 
@@ -41,7 +41,9 @@ impl Facts<'_> {
             schema: SCHEMA.to_owned(),
             trace: self.trace_model(),
             settings: self.settings(),
-            services: (0..self.setup.services.len()).map(|place| self.service(place)).collect(),
+            services: (0..self.setup.services.len())
+                .map(|place| self.service(place))
+                .collect(),
             runs: runs.into_iter().map(|run| self.run(run)).collect(),
             warnings: self.warnings(),
             measured: Some(Measured { costs }),
@@ -56,11 +58,23 @@ impl Facts<'_> {
             bytes: capture.facts.bytes,
             first_ns: capture.facts.first_ns,
             last_ns: capture.facts.last_ns,
-            link_types: capture.facts.link_types.iter().copied().map(link_type_name).collect(),
-            warnings: capture.warning.map(ToString::to_string).into_iter().collect(),
+            link_types: capture
+                .facts
+                .link_types
+                .iter()
+                .copied()
+                .map(link_type_name)
+                .collect(),
+            warnings: capture
+                .warning
+                .map(ToString::to_string)
+                .into_iter()
+                .collect(),
         });
         let skipped = totals.skipped.iter();
-        let skipped_packets = skipped.map(|(reason, &count)| (reason.to_string(), count)).collect();
+        let skipped_packets = skipped
+            .map(|(reason, &count)| (reason.to_string(), count))
+            .collect();
         TraceModel {
             captures: captures.collect(),
             decoded_packets: totals.frames - totals.skipped.values().sum::<u64>(),
@@ -84,7 +98,10 @@ impl Facts<'_> {
         let mut note = |name: &str, value: u64| named.insert(name.to_owned(), value);
         note("conn_reuse_mode", u64::from(sysctls.conn_reuse_mode));
         note("expire_nodest_conn", u64::from(sysctls.expire_nodest_conn));
-        note("expire_quiescent_template", u64::from(sysctls.expire_quiescent_template));
+        note(
+            "expire_quiescent_template",
+            u64::from(sysctls.expire_quiescent_template),
+        );
         note("sloppy_tcp", u64::from(sysctls.sloppy_tcp));
         if let Some(seconds) = switches.lblc_expiration_s {
             note("lblc_expiration", u64::from(seconds));
@@ -116,12 +133,17 @@ impl Facts<'_> {
         Service {
             service: service.config.key.to_string(),
             chosen,
-            persistence: service.config.persistence.map(|persistence| model::Persistence {
-                timeout_s: persistence.timeout_s,
-                netmask: netmask_text(&persistence, service.config.key.family()),
-            }),
+            persistence: service
+                .config
+                .persistence
+                .map(|persistence| model::Persistence {
+                    timeout_s: persistence.timeout_s,
+                    netmask: netmask_text(&persistence, service.config.key.family()),
+                }),
             one_packet: service.config.one_packet,
-            observed_connections: self.watch.observed(place, self.trace.tracker().connections()),
+            observed_connections: self
+                .watch
+                .observed(place, self.trace.tracker().connections()),
         }
     }
 
@@ -133,12 +155,19 @@ impl Facts<'_> {
             service: format!("{}:{}", count.protocol, count.endpoint),
             connections: count.connections,
         });
-        Chosen::Automatic { connections: first.connections, runners_up: runners_up.collect() }
+        Chosen::Automatic {
+            connections: first.connections,
+            runners_up: runners_up.collect(),
+        }
     }
 
     fn warnings(&self) -> Vec<String> {
-        let mut warnings: Vec<String> =
-            self.setup.warnings.iter().map(ToString::to_string).collect();
+        let mut warnings: Vec<String> = self
+            .setup
+            .warnings
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         for (place, service) in self.setup.services.iter().enumerate() {
             if !self.watch.is_matched(place) {
                 warnings.push(format!("no packet is for {}", service.config.key));
@@ -162,7 +191,13 @@ impl Facts<'_> {
     }
 
     fn run(&self, run: Run) -> model::Run {
-        let Run { label, chosen, director, fault, .. } = run;
+        let Run {
+            label,
+            chosen,
+            director,
+            fault,
+            ..
+        } = run;
         let fault = fault.map(|(report, first, last)| {
             let service = self.setup.services.get(report.service.0 as usize);
             Fault {
@@ -249,7 +284,11 @@ impl Facts<'_> {
         let end = self.end.0;
         let traffic = facts.traffic;
         ServerRun {
-            server: Endpoint { address: config.address, port: config.port }.to_string(),
+            server: Endpoint {
+                address: config.address,
+                port: config.port,
+            }
+            .to_string(),
             method: match config.method {
                 ForwardingMethod::Masquerading => Method::Nat,
                 ForwardingMethod::DirectRouting => Method::Dr,
@@ -278,14 +317,22 @@ fn promised(promise: Promise, servers: &[ServerConfig]) -> Vec<Option<f64>> {
     let weights: Vec<u32> = match promise {
         Promise::None => return vec![None; servers.len()],
         Promise::Weights => servers.iter().map(|server| server.weight).collect(),
-        Promise::Equal => servers.iter().map(|server| u32::from(server.weight > 0)).collect(),
+        Promise::Equal => servers
+            .iter()
+            .map(|server| u32::from(server.weight > 0))
+            .collect(),
     };
     promised_by_weight(&weights).into_iter().map(Some).collect()
 }
 
 fn cost_of(run: &Run) -> Cost {
     let (calls, decisions, total_ns) = run.meter.read();
-    Cost { policy: run.label.clone(), calls, decisions, total_ns }
+    Cost {
+        policy: run.label.clone(),
+        calls,
+        decisions,
+        total_ns,
+    }
 }
 
 /// A batch that failed names the packets it held: which of them did it cannot be told.

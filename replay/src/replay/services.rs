@@ -30,10 +30,7 @@ impl Survey {
         Ok(Self(survey(trace.tracker().connections())))
     }
 
-    pub(super) fn busiest(
-        &self,
-        sources: &[Source],
-    ) -> Result<(Protocol, Endpoint), ReplayError> {
+    pub(super) fn busiest(&self, sources: &[Source]) -> Result<(Protocol, Endpoint), ReplayError> {
         match self.0.first() {
             Some(found) => Ok((found.protocol, found.endpoint)),
             None => Err(ReplayError::NoPackets {
@@ -58,16 +55,27 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(setup: &Setup) -> Self {
-        let keys: Vec<ServiceKey> =
-            setup.services.iter().map(|service| service.config.key).collect();
-        Self { marks: setup.marks.clone(), matched: vec![false; keys.len()], keys }
+        let keys: Vec<ServiceKey> = setup
+            .services
+            .iter()
+            .map(|service| service.config.key)
+            .collect();
+        Self {
+            marks: setup.marks.clone(),
+            matched: vec![false; keys.len()],
+            keys,
+        }
     }
 
     pub(super) fn mark(&mut self, batch: &mut [TracePacket]) {
-        for TracePacket { packet, observed, .. } in batch {
+        for TracePacket {
+            packet, observed, ..
+        } in batch
+        {
             if !self.marks.is_empty() {
                 packet.mark =
-                    self.marks.mark(packet.protocol, packet.destination, packet.destination_port);
+                    self.marks
+                        .mark(packet.protocol, packet.destination, packet.destination_port);
             }
             if observed.begins || packet.mark != 0 {
                 for (key, matched) in self.keys.iter().zip(&mut self.matched) {
@@ -87,9 +95,13 @@ impl Watch {
 
     /// Connections of the captures whose server side is the service.
     pub(super) fn observed(&self, service: usize, connections: &[Connection]) -> u64 {
-        let Some(key) = self.keys.get(service) else { return 0 };
+        let Some(key) = self.keys.get(service) else {
+            return 0;
+        };
         let is_its = |connection: &&Connection| {
-            let Connection { server, protocol, .. } = connection;
+            let Connection {
+                server, protocol, ..
+            } = connection;
             let mark = self.marks.mark(*protocol, server.address, server.port);
             is_for(key, *protocol, *server, mark)
         };
@@ -99,19 +111,25 @@ impl Watch {
 
 /// In either direction: the tracker may see a reply first.
 fn reaches(key: &ServiceKey, packet: &Packet, mark: u32) -> bool {
-    let destination = Endpoint { address: packet.destination, port: packet.destination_port };
-    let source = Endpoint { address: packet.source, port: packet.source_port };
+    let destination = Endpoint {
+        address: packet.destination,
+        port: packet.destination_port,
+    };
+    let source = Endpoint {
+        address: packet.source,
+        port: packet.source_port,
+    };
     is_for(key, packet.protocol, destination, mark) || is_for(key, packet.protocol, source, 0)
 }
 
 fn is_for(key: &ServiceKey, protocol: Protocol, endpoint: Endpoint, packet_mark: u32) -> bool {
     match *key {
-        ServiceKey::Address { protocol: own, address, port } => {
-            own == protocol && address == endpoint.address && (port == 0 || port == endpoint.port)
-        }
-        ServiceKey::Mark { mark, .. } => {
-            mark == packet_mark && key.family() == family(endpoint)
-        }
+        ServiceKey::Address {
+            protocol: own,
+            address,
+            port,
+        } => own == protocol && address == endpoint.address && (port == 0 || port == endpoint.port),
+        ServiceKey::Mark { mark, .. } => mark == packet_mark && key.family() == family(endpoint),
     }
 }
 
@@ -130,25 +148,40 @@ fn names(sources: &[Source]) -> String {
 
 pub(super) fn no_packets(sources: &[Source], trace: &Trace) -> ReplayError {
     let totals = trace.totals();
-    let skipped: Vec<String> =
-        totals.skipped.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    let skipped: Vec<String> = totals
+        .skipped
+        .iter()
+        .map(|(reason, count)| format!("{count} {reason}"))
+        .collect();
     let skipped = match (totals.frames, skipped.is_empty()) {
         (0, _) => "it holds no packets".to_owned(),
         (_, true) => "nothing was decoded".to_owned(),
         (_, false) => format!("skipped: {}", skipped.join(", ")),
     };
-    ReplayError::NoPackets { captures: names(sources), skipped }
+    ReplayError::NoPackets {
+        captures: names(sources),
+        skipped,
+    }
 }
 
 pub(super) fn nothing_matched(setup: &Setup, trace: &Trace) -> ReplayError {
-    let services: Vec<String> =
-        setup.services.iter().map(|service| service.config.key.to_string()).collect();
+    let services: Vec<String> = setup
+        .services
+        .iter()
+        .map(|service| service.config.key.to_string())
+        .collect();
     let found: Vec<String> = survey(trace.tracker().connections())
         .iter()
         .take(RUNNERS_UP)
         .map(|count| {
-            format!("{}:{} ({} connections)", count.protocol, count.endpoint, count.connections)
+            format!(
+                "{}:{} ({} connections)",
+                count.protocol, count.endpoint, count.connections
+            )
         })
         .collect();
-    ReplayError::NothingMatched { services: services.join(" or "), found: found.join(", ") }
+    ReplayError::NothingMatched {
+        services: services.join(" or "),
+        found: found.join(", "),
+    }
 }

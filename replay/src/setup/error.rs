@@ -29,7 +29,9 @@ pub enum SetupError {
         problem: Problem,
     },
     /// A rules file from which nothing is left to replay.
-    #[error("{file}: no service that can be replayed (a service is a line such as `-A -t 10.0.0.1:80 -s wlc`)")]
+    #[error(
+        "{file}: no service that can be replayed (a service is a line such as `-A -t 10.0.0.1:80 -s wlc`)"
+    )]
     NoService {
         /// The file as the user named it.
         file: String,
@@ -67,7 +69,9 @@ pub enum Problem {
         word: String,
     },
     /// A service name that the table does not have.
-    #[error("`{word}` is no {protocol} service known here: save the rules with `ipvsadm -S -n`, which prints numbers")]
+    #[error(
+        "`{word}` is no {protocol} service known here: save the rules with `ipvsadm -S -n`, which prints numbers"
+    )]
     UnknownServiceName {
         /// What stands there.
         word: String,
@@ -90,7 +94,9 @@ pub enum Problem {
     #[error("sctp is not replayed (tcp and udp are)")]
     Sctp,
     /// Port 0 without persistence.
-    #[error("zero port specified for non-persistent service: port 0 takes every port and needs {needs}")]
+    #[error(
+        "zero port specified for non-persistent service: port 0 takes every port and needs {needs}"
+    )]
     ZeroPort {
         /// What would make it valid.
         needs: &'static str,
@@ -142,7 +148,9 @@ pub enum Problem {
         upper: u32,
     },
     /// A server of the other family.
-    #[error("server {server} and service {service} are of different address families, which IPVS allows for tunneling only and replay not at all")]
+    #[error(
+        "server {server} and service {service} are of different address families, which IPVS allows for tunneling only and replay not at all"
+    )]
     FamilyMismatch {
         /// The server.
         server: Address,
@@ -209,7 +217,9 @@ pub enum Problem {
         known: String,
     },
     /// A rule line whose first word is no command.
-    #[error("`{word}` is not a command that rules may have (-A, -a, --set, and -C before all others): write the final state as `ipvsadm -S -n` does")]
+    #[error(
+        "`{word}` is not a command that rules may have (-A, -a, --set, and -C before all others): write the final state as `ipvsadm -S -n` does"
+    )]
     Command {
         /// What stands there.
         word: String,
@@ -269,7 +279,9 @@ pub enum Problem {
         scheduler: String,
     },
     /// A persistence engine.
-    #[error("persistence engine `{name}` looks into the packets' contents, which replay does not: remove --pe to replay the service without it")]
+    #[error(
+        "persistence engine `{name}` looks into the packets' contents, which replay does not: remove --pe to replay the service without it"
+    )]
     PersistenceEngine {
         /// Its name.
         name: String,
@@ -280,8 +292,8 @@ pub enum Problem {
         /// What contradicts what.
         reason: &'static str,
     },
-    /// Bytes that are no text.
-    #[error("not text (invalid UTF-8): rules are what `ipvsadm -S -n` prints")]
+    /// Bytes that are no line of text: invalid UTF-8, control characters, or too many.
+    #[error("not a line of text: rules are what `ipvsadm -S -n` prints")]
     NotText,
 }
 
@@ -298,7 +310,9 @@ pub enum Warning {
         service: String,
     },
     /// A port changed as ipvsadm changes it.
-    #[error("{place}: server {server} gets port {port} of the service, as direct routing and tunneling do not change ports")]
+    #[error(
+        "{place}: server {server} gets port {port} of the service, as direct routing and tunneling do not change ports"
+    )]
     PortForced {
         /// Where it stands.
         place: String,

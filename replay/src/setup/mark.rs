@@ -8,8 +8,7 @@ use equipoise_core::{Address, Family, Persistence, Protocol};
 use super::{Problem, text};
 
 /// The form of the option.
-pub(crate) const FORM: &str =
-    "N=PROTO:ADDR[/LEN]:PORTS (7=tcp:10.0.0.1:80,443 7=udp:[2001:db8::]/64:8000-8100 8=tcp:10.0.0.0/8:*)";
+pub(crate) const FORM: &str = "N=PROTO:ADDR[/LEN]:PORTS (7=tcp:10.0.0.1:80,443 7=udp:[2001:db8::]/64:8000-8100 8=tcp:10.0.0.0/8:*)";
 
 /// One `--mark`: packets to these destinations bear this mark.
 #[derive(Clone, Debug, PartialEq, Eq)]

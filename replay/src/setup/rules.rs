@@ -11,26 +11,23 @@
 
 mod line;
 mod names;
+mod scheduler;
 
 use std::collections::BTreeSet;
 
 use equipoise_core::{
-    Address, Family, ForwardingMethod, Parameter, Persistence, Protocol, ServiceConfig, ServiceKey,
-    Timeouts,
+    Address, Family, ForwardingMethod, Persistence, Protocol, ServiceConfig, ServiceKey, Timeouts,
 };
 
 use self::line::{Command, Key, Line};
 use super::service::{MAX_THRESHOLD, ServerSpec};
-use super::{Origin, PolicyChoice, Problem, Service, SetupError, Warning, kernel, text};
+use super::{Origin, Problem, Service, SetupError, Warning, kernel, text};
 
 /// Lifetime of a template with a bare `-p`.
 const DEFAULT_PERSISTENCE_S: u32 = 360;
 
-/// The kernel's schedulers, by ipvsadm's names.
-const SCHEDULERS: [&str; 14] = [
-    "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq", "fo", "ovf", "twos",
-];
-const SCHEDULER_LIST: &str = "rr, wrr, lc, wlc, lblc, lblcr, dh, sh, mh, sed, nq, fo, ovf, twos";
+/// Longest line that is read, in bytes; the longest that ipvsadm prints is far shorter.
+const MAX_LINE: usize = 1024;
 
 /// A rules file as read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,6 +65,11 @@ impl Rules {
 
     fn read_line(&mut self, line: &[u8], origin: Origin) -> Result<(), Problem> {
         let line = std::str::from_utf8(line).map_err(|_| Problem::NotText)?;
+        // Neither a binary file nor a terminal's escapes may reach a message.
+        let control = |letter: char| letter.is_control() && letter != '\t' && letter != '\r';
+        if line.contains(control) || line.len() > MAX_LINE {
+            return Err(Problem::NotText);
+        }
         let Some(line) = Line::parse(line)? else {
             return Ok(());
         };
@@ -112,7 +114,7 @@ impl Rules {
             persistence: self.persistence(line, key.family(), &origin)?,
             one_packet,
         };
-        let service = Service::new(config, Some(scheduler(line)?), origin, "-p")?;
+        let service = Service::new(config, Some(scheduler::choice(line)?), origin, "-p")?;
         self.services.push(service);
         Ok(())
     }
@@ -302,63 +304,6 @@ fn parse_netmask(family: Family, word: &str) -> Result<u128, Problem> {
         family,
         forms,
     })
-}
-
-/// The scheduler, wlc without one, with what `-b` means to it as parameters.
-fn scheduler(line: &Line<'_>) -> Result<PolicyChoice, Problem> {
-    let name = line.value(Key::Scheduler).unwrap_or("wlc");
-    if !SCHEDULERS.contains(&name) {
-        return Err(Problem::UnknownWord {
-            what: "scheduler",
-            word: name.to_owned(),
-            known: SCHEDULER_LIST,
-        });
-    }
-    let mut parameters: Vec<Parameter> = Vec::new();
-    let flags = line.value(Key::SchedulerFlags).into_iter();
-    for flag in flags.flat_map(|list| list.split(',')) {
-        let Some(key) = flag_parameter(name, flag)? else {
-            continue;
-        };
-        if parameters.iter().all(|known| known.key != key) {
-            parameters.push(Parameter {
-                key,
-                value: "true".to_owned(),
-            });
-        }
-    }
-    parameters.sort_by(|a, b| a.key.cmp(&b.key));
-    Ok(PolicyChoice {
-        name: name.to_owned(),
-        parameters,
-    })
-}
-
-/// The parameter that a flag sets; none where the scheduler does not look at it.
-fn flag_parameter(scheduler: &str, flag: &str) -> Result<Option<String>, Problem> {
-    let hashing = matches!(scheduler, "sh" | "mh");
-    let suffix = match flag {
-        "flag-1" => hashing.then_some("fallback"),
-        "flag-2" => hashing.then_some("port"),
-        "flag-3" => None,
-        "sh-fallback" | "sh-port" | "mh-fallback" | "mh-port" => match flag.split_once('-') {
-            Some((owner, suffix)) if owner == scheduler => Some(suffix),
-            _ => {
-                return Err(Problem::SchedulerFlag {
-                    flag: flag.to_owned(),
-                    scheduler: scheduler.to_owned(),
-                });
-            }
-        },
-        _ => {
-            return Err(Problem::UnknownWord {
-                what: "scheduler flag",
-                word: flag.to_owned(),
-                known: "flag-1, flag-2, flag-3, sh-fallback, sh-port, mh-fallback, mh-port",
-            });
-        }
-    };
-    Ok(suffix.map(|suffix| format!("{scheduler}-{suffix}")))
 }
 
 fn forwarding(line: &Line<'_>) -> Result<ForwardingMethod, Problem> {

@@ -17,7 +17,11 @@ pub(crate) fn number(
     maximum: u32,
 ) -> Result<u32, Problem> {
     let digits = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
-    let value = if digits { word.parse::<u32>().ok() } else { None };
+    let value = if digits {
+        word.parse::<u32>().ok()
+    } else {
+        None
+    };
     value
         .filter(|value| (minimum..=maximum).contains(value))
         .ok_or_else(|| Problem::OutOfRange {

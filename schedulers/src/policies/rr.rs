@@ -14,8 +14,8 @@ use crate::sdk::{Algorithm, Arrival, Change, Place, Promise, Servers, Setup, is_
 /// Round robin.
 #[derive(Debug)]
 pub struct Rr {
-    /// The last chosen place; none stands for the head of the list.
-    cursor: Option<Place>,
+    /// The place after the last chosen one, where the search begins; 0 for the head of the list.
+    next: Place,
 }
 
 impl Algorithm for Rr {
@@ -25,32 +25,38 @@ impl Algorithm for Rr {
     const PROMISE: Promise = Promise::Equal;
 
     fn configure(_: &Setup<'_>) -> Result<Self, String> {
-        Ok(Self { cursor: None })
+        Ok(Self { next: 0 })
     }
 
     fn servers_changed(&mut self, change: Change, _: &Servers) {
-        self.cursor = match (change, self.cursor) {
-            (Change::Bind, _) | (_, None) => None,
-            (Change::Add(place), Some(cursor)) if place <= cursor => Some(cursor + 1),
-            // A deleted cursor steps back, so that its successor is next.
-            (Change::Delete { place, .. }, Some(cursor)) if place <= cursor => {
-                cursor.checked_sub(1)
-            }
-            (_, cursor) => cursor,
+        self.next = match change {
+            Change::Bind => 0,
+            Change::Add(place) if place < self.next => self.next + 1,
+            // Also where the last chosen one is deleted: its successor is next.
+            Change::Delete { place, .. } if place < self.next => self.next - 1,
+            _ => self.next,
         };
     }
 
     #[inline]
     fn schedule(&mut self, servers: &Servers, _: &Arrival) -> Option<Place> {
-        let after = self.cursor.map_or(0, |cursor| cursor + 1);
-        let (before, behind) = servers.rows().split_at_checked(after)?;
-        let usable = |rows: &[Server]| rows.iter().position(is_usable);
-        let chosen = match usable(behind) {
-            Some(offset) => after + offset,
-            None => usable(before)?,
+        let chosen = if servers.is_usable(self.next) {
+            self.next
+        } else {
+            search(servers.rows(), self.next)?
         };
-        self.cursor = Some(chosen);
+        self.next = chosen + 1;
         Some(chosen)
+    }
+}
+
+/// The first usable place from `next` on, around the end of the list.
+#[inline(never)]
+fn search(rows: &[Server], next: Place) -> Option<Place> {
+    let (before, behind) = rows.split_at_checked(next)?;
+    match behind.iter().position(is_usable) {
+        Some(offset) => Some(next + offset),
+        None => before.iter().position(is_usable),
     }
 }
 

@@ -86,29 +86,29 @@ impl<A: Algorithm> Instance<A> {
     /// events of refused arrivals are void; missing key words read as 0.
     pub fn run(&mut self, keys: &[u64], events: &[u32], answers: &mut Vec<u32>) {
         let first = answers.len();
-        answers.reserve_exact(events.iter().filter(|event| asks(**event)).count());
+        let asked = events.iter().filter(|event| asks(**event)).count();
+        // Until decided, and after a refusal, an answer is out of every list's range.
+        answers.resize(first + asked, NO_DESTINATION);
+        let answers = &mut answers[first..];
+        let mut arrivals = 0;
         let mut keys = keys.iter().copied();
         for &event in events {
-            let Some(kind) = Kind::of(event) else {
-                continue;
-            };
-            if kind.is_arrival() {
+            let kind = event >> KIND_SHIFT;
+            if asks(event) {
                 let arrival = read::<A>(&mut keys, event, self.now_us);
-                let place = self.algorithm.schedule(&self.servers, &arrival);
-                answers.push(place.map_or(NO_DESTINATION, |place| place as u32));
-                if let Some(place) = place {
-                    self.count_arrival(kind, place);
+                if let Some(place) = self.algorithm.schedule(&self.servers, &arrival) {
+                    answers[arrivals] = place as u32;
+                    if A::NEEDS.contains(Needs::LOADS) {
+                        self.count(kind, place);
+                    }
                 }
-            } else if kind == Kind::Time {
+                arrivals += 1;
+            } else if kind < EFFECTS.len() as u32 {
+                self.count(kind, place_of(event, answers));
+            } else if A::NEEDS.contains(Needs::TIME) && kind == Kind::Time as u32 {
                 self.now_us = keys.next().unwrap_or(self.now_us);
             } else {
-                let mut place = (event & PLACE_MASK) as Place;
-                if event & LOCAL != 0 {
-                    // A refused arrival's answer is out of every list's range.
-                    let answer = answers.get(first + place).copied();
-                    place = answer.unwrap_or(NO_DESTINATION) as Place;
-                }
-                self.change(place, |server| apply(kind, server));
+                self.flag(Kind::of(event), place_of(event, answers));
             }
         }
     }
@@ -118,18 +118,24 @@ impl<A: Algorithm> Instance<A> {
         &self.algorithm
     }
 
+    /// Counters wrap rather than stop: whatever a host sends, the opposite event undoes it.
     #[inline]
-    fn count_arrival(&mut self, kind: Kind, place: Place) {
-        if !A::NEEDS.contains(Needs::LOADS) {
-            return;
-        }
-        match kind {
-            Kind::ArriveActive => self.change(place, |server| apply(Kind::PlacedActive, server)),
-            Kind::ArriveInactive => {
-                self.change(place, |server| apply(Kind::PlacedInactive, server));
-            }
+    fn count(&mut self, kind: u32, place: Place) {
+        let (active, inactive) = EFFECTS[kind as usize];
+        self.change(place, |server| {
+            server.active = server.active.wrapping_add_signed(active);
+            server.inactive = server.inactive.wrapping_add_signed(inactive);
+        });
+    }
+
+    /// Rare: kept out of the loop, which has too few registers as it is.
+    #[inline(never)]
+    fn flag(&mut self, kind: Option<Kind>, place: Place) {
+        self.change(place, |server| match kind {
+            Some(Kind::Overloaded) => server.status |= STATUS_OVERLOADED,
+            Some(Kind::Available) => server.status &= !STATUS_OVERLOADED,
             _ => {}
-        }
+        });
     }
 
     #[inline]
@@ -146,29 +152,28 @@ fn asks(event: u32) -> bool {
     event >> KIND_SHIFT <= Kind::ArriveOnePacket as u32
 }
 
-/// Applies an event that is no arrival. Counters wrap rather than stop: whatever a host sends, the
-/// opposite event undoes it.
+/// What the kinds from `ArriveActive` to `PlacedInactive` add to active and inactive. A table
+/// where a `match` would be a jump that cannot be foreseen.
+const EFFECTS: [(i32, i32); 9] = [
+    (1, 0),
+    (0, 1),
+    (0, 0),
+    (1, -1),
+    (-1, 1),
+    (-1, 0),
+    (0, -1),
+    (1, 0),
+    (0, 1),
+];
+
+/// The place that an event means, given the answers so far.
 #[inline]
-fn apply(kind: Kind, server: &mut Server) {
-    let (active, inactive) = match kind {
-        Kind::BecameActive => (1, -1),
-        Kind::BecameInactive => (-1, 1),
-        Kind::GoneActive => (-1, 0),
-        Kind::GoneInactive => (0, -1),
-        Kind::PlacedActive => (1, 0),
-        Kind::PlacedInactive => (0, 1),
-        Kind::Overloaded => {
-            server.status |= STATUS_OVERLOADED;
-            return;
-        }
-        Kind::Available => {
-            server.status &= !STATUS_OVERLOADED;
-            return;
-        }
-        Kind::ArriveActive | Kind::ArriveInactive | Kind::ArriveOnePacket | Kind::Time => return,
-    };
-    server.active = server.active.wrapping_add_signed(active);
-    server.inactive = server.inactive.wrapping_add_signed(inactive);
+fn place_of(event: u32, answers: &[u32]) -> Place {
+    let place = (event & PLACE_MASK) as Place;
+    if event & LOCAL == 0 {
+        return place;
+    }
+    answers.get(place).copied().unwrap_or(NO_DESTINATION) as Place
 }
 
 /// Reads the key words of one arrival: the counterpart of `batch::push_keys`.

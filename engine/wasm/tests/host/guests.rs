@@ -45,17 +45,17 @@ pub(crate) fn servers(weights: &[u32]) -> Vec<Server> {
 
 /// The component of `tests/misbehaving/NAME.wat`, as its README says.
 pub(crate) fn guest(name: &str) -> Vec<u8> {
-    guest_of_version(name, equipoise_wasm::CONTRACT_VERSION)
+    guest_against(name, str::to_owned)
 }
 
-/// The same, encoded against a contract that says it is of this version.
-pub(crate) fn guest_of_version(name: &str, version: &str) -> Vec<u8> {
+/// The same, encoded against a contract that was tampered with; names in the guest are, too.
+pub(crate) fn guest_against(name: &str, tampered: impl Fn(&str) -> String) -> Vec<u8> {
     let text = read(&folder().join(format!("{name}.wat")));
     let first = text.lines().find(|line| !line.starts_with(";;")).unwrap();
     if first.starts_with("(component") || first.starts_with("(module") {
         return wat::parse_str(&text).unwrap();
     }
-    encode(&completed(&text), version)
+    encode(&tampered(&completed(&text)), &tampered(&contract()))
 }
 
 /// A module of these fields, and of the honest guest's for the rest.
@@ -71,18 +71,15 @@ fn completed(fields: &str) -> String {
     module + ")"
 }
 
-fn encode(module: &str, version: &str) -> Vec<u8> {
-    let versioned = |text: &str| text.replace("@0.1.0", &format!("@{version}"));
+fn encode(module: &str, contract: &str) -> Vec<u8> {
     let world = if module.contains("policy/batch@") {
         "batch-policy"
     } else {
         "policy"
     };
-    let mut module = wat::parse_str(versioned(module)).unwrap();
+    let mut module = wat::parse_str(module).unwrap();
     let mut resolve = Resolve::default();
-    let package = resolve
-        .push_str("policy.wit", &versioned(&contract()))
-        .unwrap();
+    let package = resolve.push_str("policy.wit", contract).unwrap();
     let world = resolve.select_world(&[package], Some(world)).unwrap();
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
     let mut encoder = ComponentEncoder::default().module(&module).unwrap();

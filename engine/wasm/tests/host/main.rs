@@ -4,3 +4,4 @@ mod cache;
 mod contract;
 mod guests;
 mod misbehaving;
+mod shape;

@@ -6,17 +6,19 @@ use equipoise_core::batch::Kind;
 use equipoise_core::{Fault, Policy, Scheduler, Timestamp};
 use equipoise_wasm::{ComponentPolicy, Engine, Limits, LoadError, Watchdog};
 
-use crate::guests::{FLOW, SERVICE, engine, guest, guest_of_version, servers};
+use crate::guests::{FLOW, SERVICE, engine, guest, guest_against, servers};
 
 fn load(name: &str) -> Result<ComponentPolicy, LoadError> {
     ComponentPolicy::load(&engine(), &guest(name), name)
 }
 
 fn refused(name: &str) -> String {
-    match load(name) {
-        Ok(_) => panic!("{name} was taken"),
-        Err(error) => error.to_string(),
-    }
+    load(name).err().expect("it was taken").to_string()
+}
+
+fn refused_bytes(bytes: &[u8]) -> String {
+    let loaded = ComponentPolicy::load(&engine(), bytes, "file.wasm");
+    loaded.err().expect("it was taken").to_string()
 }
 
 fn start(engine: &Engine, name: &str) -> Result<Box<dyn Scheduler>, Fault> {
@@ -44,15 +46,11 @@ fn fault(engine: &Engine, name: &str) -> String {
 
 #[test]
 fn what_is_no_component() {
-    let of_bytes = |bytes: &[u8]| {
-        let loaded = ComponentPolicy::load(&engine(), bytes, "file.wasm");
-        loaded.err().unwrap().to_string()
-    };
     insta::assert_snapshot!(refused("core-module"), @"core-module is a core WebAssembly module, and a policy is a component: link it with wasm-component-ld, or encode it with `wasm-tools component new`");
-    insta::assert_snapshot!(of_bytes(b"\x7fELF\x02\x01\x01"), @r#"file.wasm is not WebAssembly (its first bytes are not `\0asm`): give a component (`cargo xtask policies` builds the bundled ones)"#);
-    insta::assert_snapshot!(of_bytes(b""), @r#"file.wasm is not WebAssembly (its first bytes are not `\0asm`): give a component (`cargo xtask policies` builds the bundled ones)"#);
-    insta::assert_snapshot!(of_bytes(b"\n(component)"), @"file.wasm is WebAssembly text: encode it first, for example with `wasm-tools parse`");
-    insta::assert_snapshot!(of_bytes(b"\0asm\x0d\0\x01\0\xff\xff"), @"file.wasm does not compile: failed to parse WebAssembly module: malformed section id (at offset 0x8)");
+    insta::assert_snapshot!(refused_bytes(b"\x7fELF\x02\x01\x01"), @r#"file.wasm is not WebAssembly (its first bytes are not `\0asm`): give a component (`cargo xtask policies` builds the bundled ones)"#);
+    insta::assert_snapshot!(refused_bytes(b""), @r#"file.wasm is not WebAssembly (its first bytes are not `\0asm`): give a component (`cargo xtask policies` builds the bundled ones)"#);
+    insta::assert_snapshot!(refused_bytes(b"\n(component)"), @"file.wasm is WebAssembly text: encode it first, for example with `wasm-tools parse`");
+    insta::assert_snapshot!(refused_bytes(b"\0asm\x0d\0\x01\0\xff\xff"), @"file.wasm does not compile: failed to parse WebAssembly module: malformed section id (at offset 0x8)");
 }
 
 #[test]
@@ -77,13 +75,13 @@ fn imports() {
 #[test]
 fn exports() {
     insta::assert_snapshot!(refused("no-exports"), @"no-exports does not export equipoise:policy/lifecycle@0.1.0: a policy exports lifecycle and scheduler of equipoise:policy@0.1.0");
-    let versioned = guest_of_version("honest", "0.2.0");
-    let error = ComponentPolicy::load(&engine(), &versioned, "honest")
-        .err()
-        .unwrap();
-    insta::assert_snapshot!(error, @"honest exports equipoise:policy/lifecycle@0.2.0, and this host takes equipoise:policy@0.1.0 only: build it against wit/0.1.0");
+    let later = |text: &str| text.replace("@0.1.0", "@0.2.0");
+    let error = refused_bytes(&guest_against("honest", later));
+    insta::assert_snapshot!(error, @"file.wasm exports equipoise:policy/lifecycle@0.2.0, and this host takes equipoise:policy@0.1.0 only: build it against wit/0.1.0");
     insta::assert_snapshot!(refused("wrong-types"), @"wrong-types exports equipoise:policy/lifecycle@0.1.0 with other functions or types than wit/0.1.0 has (failed to convert function to given type: type mismatch with parameters: expected 4-tuple, found 0-tuple): build it against that");
-    insta::assert_snapshot!(refused("wrong-batch"), @"");
+    let one_number = |text: &str| text.replace("-> list<u32>;", "-> u32;");
+    let error = refused_bytes(&guest_against("few-answers", one_number));
+    insta::assert_snapshot!(error, @"file.wasm exports equipoise:policy/batch@0.1.0 with other functions or types than wit/0.1.0 has (failed to convert function to given type: type mismatch with results: expected `list` found `u32`): build it against that");
 }
 
 #[test]

@@ -79,7 +79,13 @@ struct Spec {
     command: For,
 }
 
-const fn spec(key: Key, short: Option<char>, long: &'static str, takes: Takes, command: For) -> Spec {
+const fn spec(
+    key: Key,
+    short: Option<char>,
+    long: &'static str,
+    takes: Takes,
+    command: For,
+) -> Spec {
     Spec {
         key,
         short,
@@ -93,27 +99,117 @@ const OPTIONS: [Spec; 24] = [
     spec(Key::Tcp, Some('t'), "tcp-service", Takes::Value, For::Both),
     spec(Key::Udp, Some('u'), "udp-service", Takes::Value, For::Both),
     spec(Key::Sctp, None, "sctp-service", Takes::Value, For::Both),
-    spec(Key::Mark, Some('f'), "fwmark-service", Takes::Value, For::Both),
+    spec(
+        Key::Mark,
+        Some('f'),
+        "fwmark-service",
+        Takes::Value,
+        For::Both,
+    ),
     spec(Key::Ipv6, Some('6'), "ipv6", Takes::Nothing, For::Both),
-    spec(Key::Scheduler, Some('s'), "scheduler", Takes::Value, For::Service),
-    spec(Key::Persistent, Some('p'), "persistent", Takes::Optional, For::Service),
-    spec(Key::Netmask, Some('M'), "netmask", Takes::Value, For::Service),
+    spec(
+        Key::Scheduler,
+        Some('s'),
+        "scheduler",
+        Takes::Value,
+        For::Service,
+    ),
+    spec(
+        Key::Persistent,
+        Some('p'),
+        "persistent",
+        Takes::Optional,
+        For::Service,
+    ),
+    spec(
+        Key::Netmask,
+        Some('M'),
+        "netmask",
+        Takes::Value,
+        For::Service,
+    ),
     spec(Key::Engine, None, "pe", Takes::Value, For::Service),
-    spec(Key::SchedulerFlags, Some('b'), "sched-flags", Takes::Value, For::Service),
-    spec(Key::OnePacket, Some('o'), "ops", Takes::Nothing, For::Service),
-    spec(Key::Server, Some('r'), "real-server", Takes::Value, For::Server),
-    spec(Key::Direct, Some('g'), "gatewaying", Takes::Nothing, For::Server),
+    spec(
+        Key::SchedulerFlags,
+        Some('b'),
+        "sched-flags",
+        Takes::Value,
+        For::Service,
+    ),
+    spec(
+        Key::OnePacket,
+        Some('o'),
+        "ops",
+        Takes::Nothing,
+        For::Service,
+    ),
+    spec(
+        Key::Server,
+        Some('r'),
+        "real-server",
+        Takes::Value,
+        For::Server,
+    ),
+    spec(
+        Key::Direct,
+        Some('g'),
+        "gatewaying",
+        Takes::Nothing,
+        For::Server,
+    ),
     spec(Key::Tunnel, Some('i'), "ipip", Takes::Nothing, For::Server),
-    spec(Key::Masquerade, Some('m'), "masquerading", Takes::Nothing, For::Server),
+    spec(
+        Key::Masquerade,
+        Some('m'),
+        "masquerading",
+        Takes::Nothing,
+        For::Server,
+    ),
     spec(Key::Weight, Some('w'), "weight", Takes::Value, For::Server),
-    spec(Key::Upper, Some('x'), "u-threshold", Takes::Value, For::Server),
-    spec(Key::Lower, Some('y'), "l-threshold", Takes::Value, For::Server),
+    spec(
+        Key::Upper,
+        Some('x'),
+        "u-threshold",
+        Takes::Value,
+        For::Server,
+    ),
+    spec(
+        Key::Lower,
+        Some('y'),
+        "l-threshold",
+        Takes::Value,
+        For::Server,
+    ),
     spec(Key::TunnelType, None, "tun-type", Takes::Value, For::Server),
     spec(Key::TunnelPort, None, "tun-port", Takes::Value, For::Server),
-    spec(Key::TunnelNoChecksum, None, "tun-nocsum", Takes::Nothing, For::Server),
-    spec(Key::TunnelChecksum, None, "tun-csum", Takes::Nothing, For::Server),
-    spec(Key::TunnelRemoteChecksum, None, "tun-remcsum", Takes::Nothing, For::Server),
-    spec(Key::Numeric, Some('n'), "numeric", Takes::Nothing, For::Neither),
+    spec(
+        Key::TunnelNoChecksum,
+        None,
+        "tun-nocsum",
+        Takes::Nothing,
+        For::Server,
+    ),
+    spec(
+        Key::TunnelChecksum,
+        None,
+        "tun-csum",
+        Takes::Nothing,
+        For::Server,
+    ),
+    spec(
+        Key::TunnelRemoteChecksum,
+        None,
+        "tun-remcsum",
+        Takes::Nothing,
+        For::Server,
+    ),
+    spec(
+        Key::Numeric,
+        Some('n'),
+        "numeric",
+        Takes::Nothing,
+        For::Neither,
+    ),
 ];
 
 /// A line taken apart.
@@ -130,7 +226,9 @@ impl<'a> Line<'a> {
     /// Takes a line apart; none if it is empty or a comment. A leading word `ipvsadm` (or a path
     /// to it) is skipped, so that lines of a script pass too.
     pub(super) fn parse(text: &'a str) -> Result<Option<Self>, Problem> {
-        let mut words = text.split([' ', '\t', '\r']).filter(|word| !word.is_empty());
+        let mut words = text
+            .split([' ', '\t', '\r'])
+            .filter(|word| !word.is_empty());
         let mut first = match words.next() {
             None => return Ok(None),
             Some(word) if word.starts_with('#') => return Ok(None),
@@ -153,7 +251,9 @@ impl<'a> Line<'a> {
         while let Some(word) = words.next() {
             line.take_word(word, &mut words)?;
         }
-        if command != Command::SetTimeouts && let Some(word) = line.arguments.first() {
+        if command != Command::SetTimeouts
+            && let Some(word) = line.arguments.first()
+        {
             return Err(Problem::UnexpectedArgument {
                 word: (*word).to_owned(),
             });

@@ -1,0 +1,24 @@
+//! The command as people meet it: what it prints, writes and refuses, and how it ends.
+//!
+//! Every test runs the binary in a folder of its own. What a policy decides is proved elsewhere.
+
+#[path = "cli/bad_input.rs"]
+mod bad_input;
+#[path = "cli/captures.rs"]
+mod captures;
+#[path = "cli/decisions.rs"]
+mod decisions;
+#[path = "cli/faults.rs"]
+mod faults;
+#[path = "cli/guests.rs"]
+mod guests;
+#[path = "cli/made.rs"]
+mod made;
+#[path = "cli/options.rs"]
+mod options;
+#[path = "cli/output.rs"]
+mod output;
+#[path = "cli/repeats.rs"]
+mod repeats;
+#[path = "cli/scene.rs"]
+mod scene;

@@ -1,0 +1,106 @@
+//! What is printed: tables, JSON, CSV, help.
+
+use std::process::Stdio;
+
+use equipoise_tests::command::equipoise;
+
+use crate::scene::{SHOP, Scene};
+
+/// Digests change with every build of a component.
+fn without_digests(text: &str) -> String {
+    let is_digest = |word: &str| word.len() >= 12 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    let mut plain = text.to_owned();
+    let mut words: Vec<&str> = text.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    words.sort_unstable();
+    words.dedup();
+    for word in words {
+        if is_digest(word) && word.bytes().any(|b| b.is_ascii_alphabetic()) {
+            plain = plain.replace(word, "[digest]");
+        }
+    }
+    plain
+}
+
+#[test]
+fn the_command_of_the_readme() {
+    let output = equipoise(["replay", "tests/fixtures/capture/shop.pcap"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let table = String::from_utf8(output.stdout).expect("UTF-8");
+    insta::assert_snapshot!(without_digests(&table));
+}
+
+#[test]
+fn csv() {
+    let csv = Scene::new().quiet("replay shop.pcap --policy wlc --policy ovf --format csv");
+    insta::assert_snapshot!(without_digests(&csv));
+}
+
+#[test]
+fn json() {
+    let json = Scene::new().quiet("replay shop.pcap --policy wlc --format json");
+    insta::assert_snapshot!(without_digests(&json));
+}
+
+#[test]
+fn policies_in_the_box() {
+    insta::assert_snapshot!(Scene::new().quiet("policy list"));
+}
+
+#[test]
+fn help() {
+    let scene = Scene::new();
+    let texts = ["--help", "replay --help", "policy --help"].map(|line| scene.quiet(line));
+    insta::assert_snapshot!(texts.join("\n----\n\n"));
+}
+
+#[test]
+fn the_folder_holds_what_is_printed() {
+    let scene = Scene::new();
+    let json = scene.quiet("replay shop.pcap --policy rr --policy sh --format json --out out");
+    assert_eq!(scene.read("out/report.json"), json);
+    let csv = scene.quiet("replay shop.pcap --policy rr --policy sh --format csv");
+    assert_eq!(scene.read("out/runs.csv"), csv);
+    let cost = scene.read("out/measured.json");
+    assert!(cost.contains("\"total_ns\"") && !json.contains("total_ns"), "{cost}");
+    for plot in ["share", "concurrency-rr", "concurrency-sh"] {
+        let svg = scene.read(&format!("out/{plot}.svg"));
+        assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"), "{plot}");
+    }
+}
+
+#[test]
+fn runners_up_are_named() {
+    let scene = Scene::new();
+    let packets = [
+        (1, crate::made::syn("192.0.2.1:1025", "10.0.0.1:80")),
+        (2, crate::made::syn("192.0.2.1:1026", "10.0.0.2:443")),
+        (3, crate::made::syn("192.0.2.2:1027", "10.0.0.2:443")),
+        (4, crate::made::udp("192.0.2.2:1027", "10.0.0.3:53")),
+    ];
+    scene.write("three.pcap", crate::made::pcap(&packets));
+    let table = scene.quiet("replay three.pcap --policy rr");
+    let service = table.split("settings").next().expect("the head");
+    insta::assert_snapshot!(service);
+}
+
+#[test]
+fn a_reader_who_leaves_early_is_no_failure() {
+    let scene = Scene::new();
+    for line in [
+        "replay shop.pcap --format json --out out",
+        "replay shop.pcap",
+        "replay shop.pcap --policy rr --decisions /dev/stdout",
+        "policy list",
+    ] {
+        let mut command = scene.command(line);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("equipoise starts");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("equipoise ends");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), stderr.as_ref()), (Some(0), ""), "{line}");
+    }
+    assert!(scene.path("out/report.json").is_file(), "files are written all the same");
+    assert!(scene.path(SHOP).is_file());
+}
