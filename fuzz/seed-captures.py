@@ -2,8 +2,8 @@
 """Writes seeds/capture: small captures of every format and link type that is read.
 
 What is in them: a connection with its response and end, a second one of the same ports, a reset, a
-datagram and its answer, fragments, tags, extension headers. Wants `zstd` for the one compressed
-that way.
+datagram and its answer, fragments, tags, extension headers; and the beginning of the fixture
+`shop.pcap`. Wants `zstd` for the one compressed that way.
 """
 
 import gzip
@@ -12,6 +12,7 @@ import struct
 import subprocess
 
 FOLDER = pathlib.Path(__file__).parent / "seeds" / "capture"
+SHOP = pathlib.Path(__file__).parent.parent / "tests/fixtures/capture/shop.pcap"
 CLIENT, SERVER = bytes([192, 0, 2, 9]), bytes([10, 0, 0, 1])
 CLIENT6 = bytes.fromhex("20010db8000000000000000000000009")
 SERVER6 = bytes.fromhex("20010db8000000000000000000000001")
@@ -106,6 +107,14 @@ def section(packets, order, resolution):
     return file
 
 
+def beginning(file, packets):
+    """The first packets of a little-endian pcap."""
+    end = 24
+    for _ in range(packets):
+        end += 16 + struct.unpack_from("<I", file, end + 8)[0]
+    return file[:end]
+
+
 def link_types():
     """Name, LINKTYPE_ number, and the header before an IPv4 packet."""
     ethernet = bytes([2] * 12)
@@ -139,6 +148,7 @@ def main():
         ["zstd", "-q"], input=files["ipv6.pcap"], capture_output=True, check=True
     ).stdout
     files["cut.pcap"] = files["ethernet.pcap"][:-20]
+    files["shop.pcap"] = beginning(SHOP.read_bytes(), 36)
     for name, content in files.items():
         (FOLDER / name).write_bytes(content)
 

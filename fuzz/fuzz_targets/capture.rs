@@ -24,13 +24,18 @@ const LOOK: usize = 16;
 const DAY_S: u32 = 86_400;
 
 fuzz_target!(|bytes: &[u8]| {
-    let Some((packets, endpoints)) = read(bytes) else { return };
+    let Some((packets, endpoints)) = read(bytes) else {
+        return;
+    };
     for profile in [KernelProfile::Classic, KernelProfile::Current] {
         // Odd lengths begin connections with any segment, so that more of them come about.
         let sloppy_tcp = bytes.len() % 2 == 1;
         let settings = |batching| Settings {
             profile,
-            sysctls: Sysctls { sloppy_tcp, ..Sysctls::default() },
+            sysctls: Sysctls {
+                sloppy_tcp,
+                ..Sysctls::default()
+            },
             timeouts: Timeouts::default(),
             batching,
         };
@@ -72,10 +77,18 @@ fn read(bytes: &[u8]) -> Option<(Vec<TracePacket>, Vec<EndpointCount>)> {
         }
         packets.extend(batch.iter().take(MOST_PACKETS - packets.len()));
     }
-    trace.warnings().for_each(|warning| assert_one_line(&warning.to_string()));
+    trace
+        .warnings()
+        .for_each(|warning| assert_one_line(&warning.to_string()));
     let totals = trace.totals();
     assert_eq!(totals.frames, count + totals.skipped.values().sum::<u64>());
-    assert_eq!(totals.frames, trace.captures().map(|capture| capture.facts.packets).sum::<u64>());
+    assert_eq!(
+        totals.frames,
+        trace
+            .captures()
+            .map(|capture| capture.facts.packets)
+            .sum::<u64>()
+    );
     let tracked = trace.tracker().connections();
     assert_eq!(tracked.len() as u64, connections);
     let (mut told, mut told_length, mut told_payload) = (0, 0, 0);
@@ -89,12 +102,18 @@ fn read(bytes: &[u8]) -> Option<(Vec<TracePacket>, Vec<EndpointCount>)> {
     }
     assert_eq!((told, told_length, told_payload), (count, length, payload));
     let endpoints = survey(tracked);
-    assert_eq!(endpoints.iter().map(|found| found.connections).sum::<u64>(), connections);
+    assert_eq!(
+        endpoints.iter().map(|found| found.connections).sum::<u64>(),
+        connections
+    );
     Some((packets, endpoints))
 }
 
 fn assert_one_line(text: &str) {
-    assert!(!text.is_empty() && !text.contains(char::is_control), "{text:?}");
+    assert!(
+        !text.is_empty() && !text.contains(char::is_control),
+        "{text:?}"
+    );
 }
 
 /// The decisions, after a run in which every connection is accounted for.
@@ -105,7 +124,9 @@ fn replay(
 ) -> Vec<Decision> {
     let mut director = Director::new(settings, Watch::default());
     let services = (0..4).zip(endpoints);
-    let services: Vec<_> = services.map(|(kind, found)| add(&mut director, kind, found)).collect();
+    let services: Vec<_> = services
+        .map(|(kind, found)| add(&mut director, kind, found))
+        .collect();
     for (number, packet) in (0..).zip(packets) {
         director.packet(packet.time, &packet.packet, Tag(number as u64));
         if let Some(elapsed_ns) = packet.observed.first_response_ns {
@@ -124,8 +145,17 @@ fn replay(
         check(&mut director, &services);
     }
     director.finish();
-    let Watch { mut decisions, closed } = director.observer;
-    assert_eq!(decisions.iter().filter(|decision| decision.server.is_some()).count(), closed);
+    let Watch {
+        mut decisions,
+        closed,
+    } = director.observer;
+    assert_eq!(
+        decisions
+            .iter()
+            .filter(|decision| decision.server.is_some())
+            .count(),
+        closed
+    );
     decisions.sort_by_key(|decision| decision.tag);
     decisions
 }
@@ -134,7 +164,11 @@ fn replay(
 fn add(director: &mut Director<Watch>, kind: u32, found: &EndpointCount) -> ServiceIndex {
     let Endpoint { address, port } = found.endpoint;
     let config = ServiceConfig {
-        key: ServiceKey::Address { protocol: found.protocol, address, port },
+        key: ServiceKey::Address {
+            protocol: found.protocol,
+            address,
+            port,
+        },
         persistence: (kind % 2 == 0).then_some(Persistence {
             timeout_s: 30 * (kind + 1),
             netmask: u128::MAX << 8,
@@ -168,7 +202,9 @@ fn add(director: &mut Director<Watch>, kind: u32, found: &EndpointCount) -> Serv
 /// What the servers count is what the table holds.
 fn check(director: &mut Director<Watch>, services: &[ServiceIndex]) {
     director.settle();
-    let servers = services.iter().flat_map(|&service| director.servers(service));
+    let servers = services
+        .iter()
+        .flat_map(|&service| director.servers(service));
     let counted: u32 = servers.map(|server| server.counters.total()).sum();
     assert_eq!(counted as usize, director.connection_count());
 }

@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 
 use equipoise_core::batch::{self, Kind};
 use equipoise_core::{
-    Address, Family, Fault, Flow, Load, Needs, Parameter, Policy, Protocol, Scheduler, Server, ServerId,
-    ServiceIdentity, Timestamp,
+    Address, Family, Fault, Flow, Load, Needs, Parameter, Policy, Protocol, Scheduler, Server,
+    ServerId, ServiceIdentity, Timestamp,
 };
 use equipoise_wasm::{ComponentPolicy, Engine, Limits, Watchdog};
 use libfuzzer_sys::fuzz_target;
@@ -35,7 +35,10 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn assert_one_line(text: &str) {
-    assert!(text.len() < 2_000 && !text.contains(char::is_control), "{text:?}");
+    assert!(
+        text.len() < 2_000 && !text.contains(char::is_control),
+        "{text:?}"
+    );
 }
 
 /// The answers one by one, up to the fault if there is one; after it there are only faults.
@@ -97,7 +100,10 @@ fn start(policy: &ComponentPolicy) -> Result<Box<dyn Scheduler>, Fault> {
         protocol: Protocol::Tcp,
         mark: 0,
     };
-    let parameter = Parameter { key: String::from("fallback"), value: String::from("on") };
+    let parameter = Parameter {
+        key: String::from("fallback"),
+        value: String::from("on"),
+    };
     let started = policy.start(Timestamp(0), &service, &[], 7);
     let refused = policy.start(Timestamp(0), &service, &[parameter], 7);
     described(refused.map(|_| ()));
@@ -108,7 +114,9 @@ fn start(policy: &ComponentPolicy) -> Result<Box<dyn Scheduler>, Fault> {
 
 fn described(outcome: Result<(), Fault>) -> Option<Fault> {
     let fault = outcome.err();
-    fault.iter().for_each(|fault| assert_one_line(&fault.to_string()));
+    fault
+        .iter()
+        .for_each(|fault| assert_one_line(&fault.to_string()));
     fault
 }
 
@@ -126,7 +134,13 @@ fn servers(count: u32) -> Vec<Server> {
 }
 
 fn load(server: u32, active: u32) -> Load {
-    Load { server: ServerId(server), active, inactive: 1, status: 0, latency_us: 0 }
+    Load {
+        server: ServerId(server),
+        active,
+        inactive: 1,
+        status: 0,
+        latency_us: 0,
+    }
 }
 
 fn flow(number: u32) -> Flow {

@@ -1,4 +1,9 @@
 //! What options are taken for, and what is said of those that are not.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failed step fails the test"
+)]
 
 use equipoise_core::{Address, Endpoint, KernelProfile, Protocol, ServiceKey};
 use equipoise_replay::setup::{Item, Options, Setup};

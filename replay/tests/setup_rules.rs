@@ -1,4 +1,9 @@
 //! Rules files: what ipvsadm prints is read back, and what is wrong is said by line.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failed step fails the test"
+)]
 
 use std::fmt::Write as _;
 

@@ -12,7 +12,7 @@ use equipoise_core::{
 };
 use equipoise_schedulers::registry::{self, Entry};
 use equipoise_tests::data;
-use equipoise_tests::truth::{self, Scenario, StateSequence, Tally};
+use equipoise_tests::truth::{self, StateSequence, Tally};
 use equipoise_tests::typed::TypedOnly;
 use equipoise_wasm::{ComponentPolicy, Engine, Limits};
 use interpreter::{Door, play};

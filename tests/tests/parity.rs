@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use equipoise_core::{
-    Address, Counters, Decision, Director, Family, ForwardingMethod, KernelProfile, Observer,
-    Packet, Persistence, Policy, Protocol, Reason, Scheduling, ServerConfig, ServiceConfig,
+    Address, CannotCreate, Counters, Decision, Director, Family, ForwardingMethod, KernelProfile, Observer,
+    Outcome, Packet, Persistence, Policy, Protocol, Reason, Scheduling, ServerConfig, ServiceConfig,
     ServiceIndex, ServiceKey, Settings, Sysctls, Tag, TcpFlags, Timestamp,
 };
 use equipoise_schedulers::registry::{self, Entry};
@@ -39,11 +39,12 @@ impl Chance {
     }
 }
 
-/// What an observer sees, to be compared as a whole.
+/// What an observer sees, to be compared as a whole. Batches may tell of different servers, and of
+/// closed connections, in another order.
 #[derive(Default, PartialEq)]
 struct Record {
     decisions: Vec<(Tag, Option<u32>, Reason, bool)>,
-    counters: Vec<(Timestamp, u32, Counters)>,
+    counters: BTreeMap<u32, Vec<(Timestamp, Counters)>>,
     closed: u64,
     later: u64,
 }
@@ -55,7 +56,7 @@ impl Observer for Record {
     }
 
     fn counted(&mut self, at: Timestamp, _: ServiceIndex, server: u32, counters: Counters) {
-        self.counters.push((at, server, counters));
+        self.counters.entry(server).or_default().push((at, counters));
     }
 
     fn closed(
@@ -65,9 +66,11 @@ impl Observer for Record {
         flow: &equipoise_core::Flow,
         traffic: &equipoise_core::Traffic,
     ) {
-        // A sum that changes with any of its parts.
-        let words = [u64::from(server), u64::from(flow.client_port), traffic.packets_in, traffic.bytes_out];
-        self.closed = words.iter().fold(self.closed, |sum, word| sum.rotate_left(7) ^ word);
+        // A sum of numbers that change with any of their parts.
+        let words =
+            [u64::from(server), u64::from(flow.client_port), traffic.packets_in, traffic.bytes_out];
+        let mixed = words.iter().fold(1, |mixed, word| Chance(mixed ^ word).next());
+        self.closed = self.closed.wrapping_add(mixed);
     }
 
     fn refused_later_packets(&mut self, _: ServiceIndex, packets: u64) {
@@ -167,7 +170,11 @@ impl Life {
         } else {
             self.old_flow()
         };
-        self.director.packet(self.now, &packet, Tag(u64::from(number)));
+        let outcome = self.director.packet(self.now, &packet, Tag(u64::from(number)));
+        // In a batch, a packet after a refused SYN is known for what it is only later.
+        if matches!(outcome, Outcome::CannotCreate { why: CannotCreate::MidStream, .. }) {
+            self.director.observer.later += 1;
+        }
     }
 
     fn new_flow(&mut self) -> Packet {

@@ -4,6 +4,8 @@ mod docs;
 mod policies;
 mod test;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::Parser;
 
@@ -16,10 +18,14 @@ enum Task {
     Test(test::Arguments),
 }
 
-fn main() -> Result<()> {
-    match Task::parse() {
-        Task::Docs(arguments) => docs::run(&arguments),
-        Task::Policies(arguments) => policies::run(&arguments),
-        Task::Test(arguments) => test::run(&arguments),
+fn main() -> Result<ExitCode> {
+    if policies::rustc::is_wanted() {
+        return policies::rustc::run();
     }
+    match Task::parse() {
+        Task::Docs(arguments) => docs::run(&arguments)?,
+        Task::Policies(arguments) => policies::run(&arguments)?,
+        Task::Test(arguments) => test::run(&arguments)?,
+    }
+    Ok(ExitCode::SUCCESS)
 }

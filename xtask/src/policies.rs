@@ -6,6 +6,7 @@ mod compare;
 mod debian;
 mod manifest;
 mod rust;
+pub(crate) mod rustc;
 
 use std::fs;
 use std::path::{Path, PathBuf};

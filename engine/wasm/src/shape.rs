@@ -50,7 +50,9 @@ pub(crate) fn check(bytes: &[u8], name: &str) -> Result<(), LoadError> {
         if takes_component(&payload) {
             return refused(String::from("it hands components to components"));
         }
-        let Some(layout) = open.last_mut() else { continue };
+        let Some(layout) = open.last_mut() else {
+            continue;
+        };
         *layout = layout.saturating_add(layout_of(&payload, largest));
         if *layout > LARGEST_LAYOUT {
             return refused(format!(
@@ -63,7 +65,10 @@ pub(crate) fn check(bytes: &[u8], name: &str) -> Result<(), LoadError> {
 
 /// Nested types begin with one of these bytes, so that there are no more levels than bytes.
 fn most_nested(section: &[u8]) -> usize {
-    section.iter().filter(|byte| matches!(byte, 0x41 | 0x42)).count()
+    section
+        .iter()
+        .filter(|byte| matches!(byte, 0x41 | 0x42))
+        .count()
 }
 
 /// Whether a component comes from anywhere but the text around: its layout would be unknown.
@@ -74,12 +79,16 @@ fn takes_component(payload: &Payload<'_>) -> bool {
             .into_iter()
             .map_while(Result::ok)
             .any(|import| matches!(import.ty, ComponentTypeRef::Component(_))),
-        Payload::ComponentAliasSection(section) => {
-            section.clone().into_iter().map_while(Result::ok).any(|alias| {
-                let ComponentAlias::InstanceExport { kind, .. } = alias else { return false };
+        Payload::ComponentAliasSection(section) => section
+            .clone()
+            .into_iter()
+            .map_while(Result::ok)
+            .any(|alias| {
+                let ComponentAlias::InstanceExport { kind, .. } = alias else {
+                    return false;
+                };
                 kind == ComponentExternalKind::Component
-            })
-        }
+            }),
         _ => false,
     }
 }

@@ -92,6 +92,12 @@ pub enum Damage {
         /// Interfaces described so far in the section.
         described: usize,
     },
+    /// A section describes more interfaces than are kept.
+    #[error("a section describes more than {accepted} interfaces")]
+    TooManyInterfaces {
+        /// The most that are kept.
+        accepted: usize,
+    },
     /// A pcap record is malformed.
     #[error("malformed record ({0})")]
     Pcap(#[source] PcapValidationError),

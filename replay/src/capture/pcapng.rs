@@ -12,6 +12,9 @@ use super::{Damage, LONGEST_RECORD, Record, Step};
 /// Type and length stand before a block's body, the length again behind it.
 const BLOCK_HEADER: usize = 8;
 const PACKET_HEADER: usize = 20;
+/// Interfaces of a section that are kept: a few bytes of a compressed capture can repeat without
+/// end. Real ones describe a few dozen.
+const MOST_INTERFACES: usize = 1 << 16;
 const OPTION_RESOLUTION: u16 = 9;
 const OPTION_OFFSET: u16 = 14;
 
@@ -123,6 +126,11 @@ impl Pcapng {
                 return Ok(Step::Skip(length));
             }
             INTERFACE_DESCRIPTION_BLOCK => {
+                if self.interfaces.len() == MOST_INTERFACES {
+                    return Err(Damage::TooManyInterfaces {
+                        accepted: MOST_INTERFACES,
+                    });
+                }
                 let interface =
                     Interface::parse::<B>(body).ok_or(Damage::ShortBlock { kind: block.type_ })?;
                 self.interfaces.push(interface);

@@ -15,7 +15,7 @@ pub enum SetupError {
         text: String,
         /// What is wrong.
         #[source]
-        problem: Problem,
+        problem: Box<Problem>,
     },
     /// In a line of a rules file.
     #[error("{file}:{line}: {problem}")]
@@ -26,7 +26,7 @@ pub enum SetupError {
         line: usize,
         /// What is wrong.
         #[source]
-        problem: Problem,
+        problem: Box<Problem>,
     },
     /// A rules file from which nothing is left to replay.
     #[error(
@@ -361,7 +361,7 @@ impl Problem {
         SetupError::Option {
             option,
             text: text.to_owned(),
-            problem: self,
+            problem: Box::new(self),
         }
     }
 }

@@ -129,17 +129,15 @@ impl Entry {
 }
 
 fn entries_of(rule: &MarkRule) -> impl Iterator<Item = Entry> {
-    let family = rule.family();
     let mask = mask(rule.network, rule.prefix);
-    let (mark, protocol, value) = (rule.mark, rule.protocol, rule.network.0 & mask);
     rule.ports.iter().map(move |&(first, last)| Entry {
         mask,
-        value,
+        value: rule.network.0 & mask,
         first,
         last,
-        protocol,
-        family,
-        mark,
+        protocol: rule.protocol,
+        family: rule.family(),
+        mark: rule.mark,
     })
 }
 

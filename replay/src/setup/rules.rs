@@ -57,7 +57,7 @@ impl Rules {
                 .map_err(|problem| SetupError::Rule {
                     file: file.to_owned(),
                     line: line_number,
-                    problem,
+                    problem: Box::new(problem),
                 })?;
         }
         Ok(rules)

@@ -137,7 +137,7 @@ impl Service {
         Ok(())
     }
 
-    /// Four of weight 1, masquerading: 10.1.0.1 to .4, or fd00:1::a01:1 to :4.
+    /// Four of weight 1, masquerading: 10.1.0.1 to .4, or `fd00:1::a01:1` to `:4`.
     pub(crate) fn add_default_servers(&mut self) -> Result<(), Problem> {
         let base = match self.config.key.family() {
             Family::Ipv4 => Address::v4(0x0a01_0000).0,

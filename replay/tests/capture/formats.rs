@@ -352,6 +352,22 @@ fn claims_of_gigabytes_are_damage() {
     ));
 }
 
+/// Memory does not grow with what a compressed capture repeats.
+#[test]
+fn interfaces_without_end_are_damage() {
+    let interfaces = |count| {
+        let described = interface(false, 1, 0, &[]).repeat(count);
+        let packet = enhanced(false, count as u32 - 1, 0, 1, &[1]);
+        zstd(&[section(false), described, packet].concat())
+    };
+    assert_eq!(whole(interfaces(65_536)).len(), 1);
+    assert_eq!(
+        read(interfaces(65_537)).2.unwrap().to_string(),
+        "test is damaged behind packet 0, at byte 1310748: a section describes more than 65536 \
+         interfaces; `editcap -r test OUT 1-0` keeps what comes before"
+    );
+}
+
 #[test]
 fn damage_tells_what_is_wrong() {
     let unknown = [section(true), enhanced(true, 2, 0, 1, &[1])].concat();

@@ -132,7 +132,7 @@ fn rules_that_cannot_be_taken() {
             "shop.pcap --rules sound --service 10.0.0.1:80",
         ],
         2,
-        "rules beside options",
+        "rules_beside_options",
     );
 }
 

@@ -56,12 +56,14 @@ fn a_row_for_each_packet_that_creates_a_connection_or_would() {
         };
         rows.iter().map(row).collect::<Vec<_>>().join(", ")
     };
-    insta::assert_snapshot!(of("weight=1 --policy rr"), @"");
-    insta::assert_snapshot!(of("weight=1 --policy rr --persistent 60"), @"");
-    insta::assert_snapshot!(of("weight=0 --policy rr"), @"");
-    insta::assert_snapshot!(of("weight=1,upper=1 --policy rr"), @"");
-    insta::assert_snapshot!(of("weight=1,method=dr --policy rr"), @"");
-    insta::assert_snapshot!(of("weight=1 --policy rr --sysctl conn_reuse_mode=0"), @"");
+    insta::assert_snapshot!(of("weight=1 --policy rr"), @"1 10.1.0.1:80 scheduled, 9 10.1.0.1:80 reused, 10 10.1.0.1:80 scheduled, 11 10.1.0.1:80 scheduled");
+    // A connection under a template is not scheduled anew, nor one in FIN_WAIT of which only the
+    // client is seen.
+    insta::assert_snapshot!(of("weight=1 --policy rr --persistent 60"), @"1 10.1.0.1:80 scheduled, 10 10.1.0.1:80 template, 11 10.1.0.1:80 scheduled");
+    insta::assert_snapshot!(of("weight=0 --policy rr"), @"1 - no-destination, 9 - no-destination, 10 - no-destination, 11 - no-destination");
+    insta::assert_snapshot!(of("weight=1,upper=1 --policy rr"), @"1 10.1.0.1:80 scheduled, 9 - no-destination, 10 10.1.0.1:80 scheduled, 11 - no-destination");
+    insta::assert_snapshot!(of("weight=1,method=dr --policy rr"), @"1 10.1.0.1:80 scheduled, 10 10.1.0.1:80 scheduled, 11 10.1.0.1:80 scheduled");
+    insta::assert_snapshot!(of("weight=1 --policy rr --sysctl conn_reuse_mode=0"), @"1 10.1.0.1:80 scheduled, 10 10.1.0.1:80 scheduled, 11 10.1.0.1:80 scheduled");
 }
 
 #[test]

@@ -134,8 +134,8 @@ fn persistence_keeps_a_client_where_it_was() {
     let template = rows.iter().filter(|row| row.reason == "template").count();
     assert_eq!((scheduled, scheduled + template), (clients.len(), rows.len()));
 
-    // All clients are of 198.19.0.0/16, so that a wider mask makes one of them.
-    let rows = scene.decisions("replay shop.pcap --policy rr --persistent 300/255.255.0.0");
+    // All clients are of 198.18.0.0/15, so that a wider mask makes one of them.
+    let rows = scene.decisions("replay shop.pcap --policy rr --persistent 300/255.254.0.0");
     assert_eq!(rows.iter().filter(|row| row.reason == "scheduled").count(), 1);
     assert_eq!(chosen(&rows).iter().collect::<BTreeSet<_>>().len(), 1);
 }

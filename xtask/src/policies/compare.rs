@@ -118,7 +118,9 @@ impl Life {
 
     fn step(&mut self, instances: &mut [Instance]) -> Result<()> {
         match self.random.below(1000) {
-            0..450 => self.arrive(instances)?,
+            0..150 => self.arrive(Kind::ArriveActive, instances)?,
+            150..300 => self.arrive(Kind::ArriveInactive, instances)?,
+            300..450 => self.arrive(Kind::ArriveOnePacket, instances)?,
             450..650 => self.change_state(),
             650..850 => self.end(),
             850..960 => self.flip_overload(),
@@ -133,7 +135,7 @@ impl Life {
         Ok(())
     }
 
-    fn arrive(&mut self, instances: &mut [Instance]) -> Result<()> {
+    fn arrive(&mut self, kind: Kind, instances: &mut [Instance]) -> Result<()> {
         let flow = Flow {
             client: Address::v4(0xc000_0200 + self.random.below(200)),
             client_port: 1024 + self.random.below(5000) as u16,
@@ -142,11 +144,6 @@ impl Life {
             protocol: Protocol::Tcp,
             mark: self.random.below(3),
         };
-        let kind = [
-            Kind::ArriveActive,
-            Kind::ArriveInactive,
-            Kind::ArriveOnePacket,
-        ][self.random.below(3) as usize];
         let changed: Vec<Load> = self
             .changed
             .iter()
@@ -271,7 +268,10 @@ impl Life {
         self.bind(instances)
     }
 
+    /// The decision before it tells typed instances what changed at the server that goes. Without,
+    /// only the packed ones would know its last counters, which lblcr remembers.
     fn delete(&mut self, instances: &mut [Instance]) -> Result<()> {
+        self.arrive(Kind::ArriveOnePacket, instances)?;
         if let Some(index) = self.random.index(self.servers.len()) {
             self.servers.remove(index);
         }

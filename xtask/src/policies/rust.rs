@@ -7,7 +7,7 @@ use std::{env, fs};
 
 use anyhow::{Context, Result};
 
-use super::{Built, debian, finish};
+use super::{Built, debian, finish, rustc};
 
 pub(super) const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -30,7 +30,7 @@ impl Compiler {
             }
         }
         Ok(Self {
-            version: first_line(&finish(Command::new(rustc()).arg("--version"))?),
+            version: first_line(&finish(Command::new(rustc_program()).arg("--version"))?),
             environment: vec![(LINKER, OsString::from("wasm-component-ld"))],
             cargo: Vec::new(),
             rustc: Vec::new(),
@@ -73,6 +73,7 @@ impl Compiler {
             .arg(&folder)
             .env("EQUIPOISE_POLICY", name)
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
+            .envs(rustc::environment()?)
             .envs(self.environment.iter().map(|(key, value)| (key, value)));
         finish(&mut cargo).with_context(|| format!("building {name}"))?;
         Ok(Built {
@@ -92,8 +93,8 @@ pub(super) struct Linker {
 
 impl Linker {
     pub(super) fn find() -> Result<Option<Self>> {
-        let sysroot = finish(Command::new(rustc()).args(["--print", "sysroot"]))?;
-        let host = finish(Command::new(rustc()).args(["--print", "host-tuple"]))?;
+        let sysroot = finish(Command::new(rustc_program()).args(["--print", "sysroot"]))?;
+        let host = finish(Command::new(rustc_program()).args(["--print", "host-tuple"]))?;
         let tools = Path::new(&first_line(&sysroot))
             .join("lib/rustlib")
             .join(first_line(&host))
@@ -118,12 +119,16 @@ pub(super) fn first_line(output: &[u8]) -> String {
 }
 
 fn has_target() -> Result<bool> {
-    let folder =
-        finish(Command::new(rustc()).args(["--print", "target-libdir", "--target", TARGET]))?;
+    let folder = finish(Command::new(rustc_program()).args([
+        "--print",
+        "target-libdir",
+        "--target",
+        TARGET,
+    ]))?;
     Ok(Path::new(&first_line(&folder)).is_dir())
 }
 
-fn rustc() -> OsString {
+fn rustc_program() -> OsString {
     env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())
 }
 

@@ -22,7 +22,13 @@ fn section(id: u8, content: &[u8]) -> Vec<u8> {
 /// LEB128, padded to its full length.
 fn number(value: usize) -> [u8; 5] {
     let seven = |place: usize| (value >> (7 * place)) as u8 & 0x7f;
-    [seven(0) | 0x80, seven(1) | 0x80, seven(2) | 0x80, seven(3) | 0x80, seven(4)]
+    [
+        seven(0) | 0x80,
+        seven(1) | 0x80,
+        seven(2) | 0x80,
+        seven(3) | 0x80,
+        seven(4),
+    ]
 }
 
 /// Components each within the next, which instantiates it so many times.

@@ -1,0 +1,21 @@
+//! README.md shows what its first command prints.
+
+use std::fs;
+
+use equipoise_tests::{command, data};
+
+#[test]
+fn the_table_in_the_readme_is_what_its_command_prints() {
+    let readme = fs::read_to_string(data::repository().join("README.md")).expect("README.md");
+    let line = readme
+        .lines()
+        .find_map(|line| line.strip_prefix("cargo run --release --bin equipoise -- "))
+        .expect("the first command");
+    let (_, shown) = readme.split_once("```text\n").expect("a table");
+    let (shown, _) = shown.split_once("```").expect("its end");
+    let output = command::equipoise(line.split(' '));
+    let printed = String::from_utf8(output.stdout).expect("text");
+    assert!(output.status.success());
+    assert!(shown.lines().count() > 10, "the table is there");
+    assert!(printed.starts_with(shown), "README.md shows:\n{shown}\nprinted is:\n{printed}");
+}
