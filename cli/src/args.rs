@@ -149,12 +149,19 @@ fn scale(text: &str) -> Result<f64, String> {
 /// `--service`, `--mark` and `--server` in the order in which they were written.
 pub(crate) fn items(matches: &ArgMatches) -> Vec<Item> {
     let mut items: Vec<(usize, Item)> = Vec::new();
-    let kinds: [(&str, fn(String) -> Item); 3] =
-        [("service", Item::Service), ("mark", Item::Mark), ("server", Item::Server)];
+    let kinds: [(&str, fn(String) -> Item); 3] = [
+        ("service", Item::Service),
+        ("mark", Item::Mark),
+        ("server", Item::Server),
+    ];
     for (id, kind) in kinds {
         let places = matches.indices_of(id).into_iter().flatten();
         let texts = matches.get_many::<String>(id).into_iter().flatten();
-        items.extend(places.zip(texts).map(|(place, text)| (place, kind(text.clone()))));
+        items.extend(
+            places
+                .zip(texts)
+                .map(|(place, text)| (place, kind(text.clone()))),
+        );
     }
     items.sort_by_key(|(place, _)| *place);
     items.into_iter().map(|(_, item)| item).collect()

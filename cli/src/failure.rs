@@ -63,14 +63,25 @@ impl Failure {
 
 impl From<SetupError> for Failure {
     fn from(error: SetupError) -> Self {
-        let code = if matches!(error, SetupError::Option { .. }) { USAGE } else { FAILED };
+        let code = if matches!(error, SetupError::Option { .. }) {
+            USAGE
+        } else {
+            FAILED
+        };
         Self::Line(error.to_string(), code)
     }
 }
 
 impl From<PolicyError> for Failure {
     fn from(error: PolicyError) -> Self {
-        let code = if matches!(error, PolicyError::Unknown { .. } | PolicyError::Fallback { .. }) { USAGE } else { FAILED };
+        let code = if matches!(
+            error,
+            PolicyError::Unknown { .. } | PolicyError::Fallback { .. }
+        ) {
+            USAGE
+        } else {
+            FAILED
+        };
         Self::Line(error.to_string(), code)
     }
 }

@@ -22,7 +22,9 @@ fn main() -> ExitCode {
         Ok(Ok(code)) => code,
         Ok(Err(failure)) => failure.report(),
         Err(_) => {
-            eprintln!("equipoise: this is a bug in equipoise: please report it with the command line");
+            eprintln!(
+                "equipoise: this is a bug in equipoise: please report it with the command line"
+            );
             ExitCode::from(SOFTWARE)
         }
     }
@@ -34,9 +36,14 @@ fn run() -> Result<ExitCode, Failure> {
     let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match args.command {
         Command::Replay(replay) => {
-            let order = matches.subcommand_matches("replay").map(args::items).unwrap_or_default();
+            let order = matches
+                .subcommand_matches("replay")
+                .map(args::items)
+                .unwrap_or_default();
             commands::replay::run(*replay, order)
         }
-        Command::Policy { command: PolicyCommand::List } => commands::policy::list(),
+        Command::Policy {
+            command: PolicyCommand::List,
+        } => commands::policy::list(),
     }
 }

@@ -13,7 +13,11 @@ pub fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
     let profile = test.ancestors().nth(2).expect("a profile's folder");
     let binary = profile.join(format!("equipoise{}", std::env::consts::EXE_SUFFIX));
-    assert!(binary.is_file(), "{} is not built: cargo test -p equipoise", binary.display());
+    assert!(
+        binary.is_file(),
+        "{} is not built: cargo test -p equipoise",
+        binary.display()
+    );
     binary
 }
 

@@ -16,7 +16,11 @@ pub fn repository() -> PathBuf {
 pub fn folder(variable: &str, beside: &str) -> Option<PathBuf> {
     if let Some(named) = std::env::var_os(variable) {
         let path = PathBuf::from(named);
-        assert!(path.is_dir(), "{variable} names {}, which is not a folder", path.display());
+        assert!(
+            path.is_dir(),
+            "{variable} names {}, which is not a folder",
+            path.display()
+        );
         return Some(path);
     }
     let path = repository().join(beside);
@@ -51,7 +55,11 @@ pub fn files(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = entries
         .filter_map(Result::ok)
         .map(|entry| entry.path())
-        .filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(&wanted))
+        .filter(|path| {
+            path.file_name()
+                .and_then(|name| name.to_str())
+                .is_some_and(&wanted)
+        })
         .collect();
     paths.sort();
     paths

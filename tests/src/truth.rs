@@ -8,9 +8,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use equipoise_core::{
-    Address, CannotCreate, Decision, Director, ForwardingMethod, KernelProfile, Observer, Outcome, Packet,
-    Parameter, Persistence, Policy, Protocol, Scheduling, ServerConfig, ServiceConfig, ServiceIndex,
-    ServiceKey, Settings, Sysctls, Tag, TcpFlags, Timeouts, Timestamp,
+    Address, CannotCreate, Decision, Director, ForwardingMethod, KernelProfile, Observer, Outcome,
+    Packet, Parameter, Persistence, Policy, Protocol, Scheduling, ServerConfig, ServiceConfig,
+    ServiceIndex, ServiceKey, Settings, Sysctls, Tag, TcpFlags, Timeouts, Timestamp,
 };
 use serde::Deserialize;
 
@@ -51,8 +51,14 @@ enum Forward {
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Service {
-    Address { proto: String, addr: IpAddr, port: u16 },
-    Mark { fwmark: u32 },
+    Address {
+        proto: String,
+        addr: IpAddr,
+        port: u16,
+    },
+    Mark {
+        fwmark: u32,
+    },
 }
 
 #[derive(Debug, Deserialize)]
@@ -131,7 +137,12 @@ impl Tally {
 
     /// `truth: A of B decisions agree, C of D counters, S scenarios`.
     pub fn line(&self) -> String {
-        let Self { scenarios, decisions, counters, .. } = self;
+        let Self {
+            scenarios,
+            decisions,
+            counters,
+            ..
+        } = self;
         format!(
             "truth: {} of {} decisions agree, {} of {} counters, {scenarios} scenarios",
             decisions.0, decisions.1, counters.0, counters.1
@@ -156,7 +167,9 @@ impl Tally {
             });
         }
         let (theirs, given) = (expected.len(), ours.len());
-        self.note(theirs == given, || format!("{line}: {theirs} decisions, ours {given}"));
+        self.note(theirs == given, || {
+            format!("{line}: {theirs} decisions, ours {given}")
+        });
     }
 
     fn decision(&mut self, agrees: bool, words: impl FnOnce() -> String) {
@@ -257,7 +270,9 @@ impl<'a> Run<'a> {
             seed: 1,
             fallback: None,
         };
-        let service = director.add_service(scenario.service(), scheduling).expect("the service");
+        let service = director
+            .add_service(scenario.service(), scheduling)
+            .expect("the service");
         assert_eq!(service, SERVICE);
         let mut run = Self {
             scenario,
@@ -267,7 +282,10 @@ impl<'a> Run<'a> {
             servers: Vec::new(),
             flows: BTreeMap::new(),
             answers: Vec::new(),
-            tally: Tally { scenarios: 1, ..Tally::default() },
+            tally: Tally {
+                scenarios: 1,
+                ..Tally::default()
+            },
         };
         for destination in &scenario.dests {
             run.add(destination.clone());
@@ -299,7 +317,11 @@ impl<'a> Run<'a> {
                 self.director.edit_server(SERVICE, config).expect("an edit");
             }
             "add" => {
-                assert_eq!(event.dest, Some(self.destinations.len()), "additions go on numbering");
+                assert_eq!(
+                    event.dest,
+                    Some(self.destinations.len()),
+                    "additions go on numbering"
+                );
                 self.add(Destination {
                     addr: event.addr.expect("addr"),
                     port: event.port,
@@ -311,7 +333,9 @@ impl<'a> Run<'a> {
             "del" => {
                 let gone = &self.destinations[event.dest.expect("dest")];
                 let address = Address::from(gone.addr);
-                self.director.delete_server(SERVICE, address, gone.port).expect("a deletion");
+                self.director
+                    .delete_server(SERVICE, address, gone.port)
+                    .expect("a deletion");
             }
             "sysctl" => self.sysctl(event),
             "wait" => {
@@ -334,7 +358,10 @@ impl<'a> Run<'a> {
             "conn_reuse_mode" => sysctls.conn_reuse_mode = value,
             // Given to the policy as a parameter, before its first packet.
             "lblc_expiration" | "lblcr_expiration" => {
-                assert!(self.answers.is_empty(), "an expiration that changes under way");
+                assert!(
+                    self.answers.is_empty(),
+                    "an expiration that changes under way"
+                );
             }
             other => panic!("sysctl {other}"),
         }
@@ -387,7 +414,11 @@ impl<'a> Run<'a> {
             // The local stack drops a reset that belongs to nothing without a word, too.
             let is_dropped = matches!(
                 outcome,
-                Outcome::Dropped | Outcome::CannotCreate { why: CannotCreate::Reset, .. }
+                Outcome::Dropped
+                    | Outcome::CannotCreate {
+                        why: CannotCreate::Reset,
+                        ..
+                    }
             );
             self.tally.note(is_dropped, || {
                 format!("event {number}: the kernel dropped the packet, we: {outcome:?}")
@@ -403,7 +434,11 @@ impl<'a> Run<'a> {
     }
 
     fn expired(&mut self, number: usize, event: &Event) {
-        let gone = event.c.as_ref().and_then(|c| c.as_array()).expect("connections");
+        let gone = event
+            .c
+            .as_ref()
+            .and_then(|c| c.as_array())
+            .expect("connections");
         for connection in gone {
             let packet = self.flows[&connection.to_string()];
             let found = self.director.connection(&packet);
@@ -418,13 +453,26 @@ impl<'a> Run<'a> {
         let ours: Vec<[u32; 3]> = self
             .director
             .servers(SERVICE)
-            .map(|view| [view.config.weight, view.counters.active, view.counters.inactive])
+            .map(|view| {
+                [
+                    view.config.weight,
+                    view.counters.active,
+                    view.counters.inactive,
+                ]
+            })
             .collect();
-        let order: Vec<(IpAddr, u16)> =
-            self.director.servers(SERVICE).map(|view| self.servers[view.id as usize]).collect();
+        let order: Vec<(IpAddr, u16)> = self
+            .director
+            .servers(SERVICE)
+            .map(|view| self.servers[view.id as usize])
+            .collect();
         let theirs = event.dests.as_ref().expect("dests");
         self.tally.note(ours.len() == theirs.len(), || {
-            format!("event {number}: {} servers, the kernel has {}", ours.len(), theirs.len())
+            format!(
+                "event {number}: {} servers, the kernel has {}",
+                ours.len(),
+                theirs.len()
+            )
         });
         for (place, row) in theirs.iter().enumerate() {
             let wanted = &self.destinations[row[0] as usize];
@@ -445,16 +493,20 @@ impl<'a> Run<'a> {
     fn finish(mut self) -> Tally {
         self.director.settle();
         let wanted = &self.scenario.decisions;
-        assert_eq!(self.answers.len(), wanted.len(), "{}: decisions", self.scenario.name);
+        assert_eq!(
+            self.answers.len(),
+            wanted.len(),
+            "{}: decisions",
+            self.scenario.name
+        );
         for ((number, answer), wanted) in self.answers.iter().zip(wanted) {
             let ours = match answer {
                 Answer::Known(server) => *server,
-                Answer::Decision(tag) => *self
-                    .director
-                    .observer
-                    .0
-                    .get(&tag.0)
-                    .unwrap_or_else(|| panic!("{}: event {number} undecided", self.scenario.name)),
+                Answer::Decision(tag) => {
+                    *self.director.observer.0.get(&tag.0).unwrap_or_else(|| {
+                        panic!("{}: event {number} undecided", self.scenario.name)
+                    })
+                }
             };
             let ours = ours.map(|id| self.servers[id as usize]);
             let theirs = wanted.map(|at| (self.destinations[at].addr, self.destinations[at].port));
@@ -485,14 +537,24 @@ impl Scenario {
                     "inet6" => equipoise_core::Family::Ipv6,
                     other => panic!("family {other}"),
                 };
-                ServiceKey::Mark { family, mark: *fwmark }
+                ServiceKey::Mark {
+                    family,
+                    mark: *fwmark,
+                }
             }
         };
         let persistence = self.persistent.as_ref().map(|persistent| Persistence {
             timeout_s: persistent.timeout,
-            netmask: persistent.netmask.as_deref().map_or(Persistence::EVERY_CLIENT, netmask),
+            netmask: persistent
+                .netmask
+                .as_deref()
+                .map_or(Persistence::EVERY_CLIENT, netmask),
         });
-        ServiceConfig { key, persistence, one_packet: self.one_packet }
+        ServiceConfig {
+            key,
+            persistence,
+            one_packet: self.one_packet,
+        }
     }
 
     fn server(&self, destination: &Destination) -> ServerConfig {
@@ -511,11 +573,19 @@ impl Scenario {
 
     /// What ipvsadm's flags, the kernel's age and its switches are to our policies.
     fn parameters(&self) -> Vec<Parameter> {
-        let mut parameters: Vec<(String, String)> =
-            self.flags.iter().map(|flag| (flag.clone(), "true".to_owned())).collect();
+        let mut parameters: Vec<(String, String)> = self
+            .flags
+            .iter()
+            .map(|flag| (flag.clone(), "true".to_owned()))
+            .collect();
         let entry = equipoise_schedulers::registry::find(&self.scheduler)
             .unwrap_or_else(|| panic!("no policy {}", self.scheduler));
-        let takes = |key: &str| entry.parameters.iter().any(|parameter| parameter.key == key);
+        let takes = |key: &str| {
+            entry
+                .parameters
+                .iter()
+                .any(|parameter| parameter.key == key)
+        };
         if takes("kernel") {
             let kernel = match self.profile {
                 Profile::Current => "current",
@@ -530,7 +600,10 @@ impl Scenario {
                 parameters.push(("expiration".to_owned(), value));
             }
         }
-        parameters.into_iter().map(|(key, value)| Parameter { key, value }).collect()
+        parameters
+            .into_iter()
+            .map(|(key, value)| Parameter { key, value })
+            .collect()
     }
 
     fn client_packet(&self, event: &Event, source: IpAddr, destination: IpAddr) -> Packet {
@@ -600,7 +673,10 @@ impl StateSequence {
             conn_reuse_mode: self.conn_reuse_mode,
             ..Sysctls::default()
         };
-        let settings = Settings { sysctls, ..Settings::default() };
+        let settings = Settings {
+            sysctls,
+            ..Settings::default()
+        };
         let mut director = Director::new(settings, ());
         let client = Packet {
             source: Address::v4(0x0b00_0001),
@@ -623,8 +699,14 @@ impl StateSequence {
             seed: 1,
             fallback: None,
         };
-        let config = ServiceConfig { key, persistence: None, one_packet: false };
-        let service = director.add_service(config, scheduling).expect("the service");
+        let config = ServiceConfig {
+            key,
+            persistence: None,
+            one_packet: false,
+        };
+        let service = director
+            .add_service(config, scheduling)
+            .expect("the service");
         let method = match self.forward {
             Forward::Masq => ForwardingMethod::Masquerading,
             Forward::Droute => ForwardingMethod::DirectRouting,

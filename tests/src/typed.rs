@@ -18,7 +18,9 @@ impl Policy for TypedOnly {
         parameters: &[Parameter],
         seed: u64,
     ) -> Result<Box<dyn Scheduler>, Fault> {
-        Ok(Box::new(Typed(self.0.start(now, service, parameters, seed)?)))
+        Ok(Box::new(Typed(
+            self.0.start(now, service, parameters, seed)?,
+        )))
     }
 }
 

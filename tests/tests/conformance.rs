@@ -21,7 +21,9 @@ use interpreter::{Door, play};
 fn recorded(wanted: impl Fn(&str) -> bool + Copy) -> Vec<PathBuf> {
     let fixtures = data::repository().join("tests/fixtures");
     let own = |folder: &Path| {
-        data::files(folder, |name| wanted(name.strip_suffix(".zst").unwrap_or(name)))
+        data::files(folder, |name| {
+            wanted(name.strip_suffix(".zst").unwrap_or(name))
+        })
     };
     let mut paths = own(&fixtures.join("kernel-truth"));
     paths.extend(own(&fixtures));
@@ -46,7 +48,12 @@ fn is_scenarios(name: &str) -> bool {
 
 fn conclude(way: &str, tally: &Tally) {
     println!("{way}\n{}", tally.line());
-    assert!(tally.agrees(), "{way}: {}\n{}", tally.line(), tally.disagreements.join("\n"));
+    assert!(
+        tally.agrees(),
+        "{way}: {}\n{}",
+        tally.line(),
+        tally.disagreements.join("\n")
+    );
 }
 
 /// Every scenario through the director.
@@ -54,7 +61,11 @@ fn every_scenario(way: &str, policies: &Policies) {
     let mut tally = Tally::default();
     for path in recorded(is_scenarios) {
         for scenario in truth::scenarios(&data::text(&path)) {
-            tally.add(truth::run(&scenario, policies.get(&scenario.scheduler), true));
+            tally.add(truth::run(
+                &scenario,
+                policies.get(&scenario.scheduler),
+                true,
+            ));
         }
     }
     assert!(tally.scenarios > 0, "no scenario was run");
@@ -73,12 +84,19 @@ const VECTOR_SERVICE: ServiceIdentity = ServiceIdentity {
 fn every_vector(way: &str, policies: &Policies, door: Door) {
     let mut tally = Tally::default();
     for path in recorded(|name| name == "sched_vectors.txt") {
-        for line in data::text(&path).lines().filter(|line| !line.starts_with('#')) {
+        for line in data::text(&path)
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+        {
             let fields: Vec<&str> = line.split('|').collect();
-            let &[name, flags, ops, expected] = &fields[..] else { panic!("not a vector: {line}") };
+            let &[name, flags, ops, expected] = &fields[..] else {
+                panic!("not a vector: {line}")
+            };
             let parameters = flag_parameters(name, flags);
             let start = |now: Timestamp| -> Box<dyn Scheduler> {
-                let started = policies.get(name).start(now, &VECTOR_SERVICE, &parameters, 0);
+                let started = policies
+                    .get(name)
+                    .start(now, &VECTOR_SERVICE, &parameters, 0);
                 started.expect("parameters are accepted")
             };
             tally.vector(line, expected, &play(&start, door, ops));
@@ -94,7 +112,10 @@ fn flag_parameters(name: &str, flags: &str) -> Vec<Parameter> {
     [(0x8, "fallback"), (0x10, "port")]
         .iter()
         .filter(|(bit, _)| bits & bit != 0)
-        .map(|(_, switch)| Parameter { key: format!("{name}-{switch}"), value: "true".to_owned() })
+        .map(|(_, switch)| Parameter {
+            key: format!("{name}-{switch}"),
+            value: "true".to_owned(),
+        })
         .collect()
 }
 
@@ -103,7 +124,12 @@ struct Policies(BTreeMap<&'static str, Arc<dyn Policy>>);
 
 impl Policies {
     fn of(make: impl Fn(&'static Entry) -> Arc<dyn Policy>) -> Self {
-        Self(registry::all().iter().map(|entry| (entry.name, make(entry))).collect())
+        Self(
+            registry::all()
+                .iter()
+                .map(|entry| (entry.name, make(entry)))
+                .collect(),
+        )
     }
 
     fn native() -> Self {
@@ -117,7 +143,9 @@ impl Policies {
     fn components() -> Self {
         let engine = Engine::new(Limits::default()).expect("an engine");
         Self::of(|entry| {
-            let bytes = entry.component.unwrap_or_else(|| panic!("no component of {}", entry.name));
+            let bytes = entry
+                .component
+                .unwrap_or_else(|| panic!("no component of {}", entry.name));
             let policy = ComponentPolicy::load(&engine, bytes, entry.name).expect("a policy");
             assert!(policy.has_batch(), "{} has a packed twin", entry.name);
             Arc::new(policy)
@@ -127,17 +155,27 @@ impl Policies {
     fn components_typed() -> Self {
         let Self(components) = Self::components();
         let typed = |policy| Arc::new(TypedOnly(policy)) as Arc<dyn Policy>;
-        Self(components.into_iter().map(|(name, policy)| (name, typed(policy))).collect())
+        Self(
+            components
+                .into_iter()
+                .map(|(name, policy)| (name, typed(policy)))
+                .collect(),
+        )
     }
 
     fn get(&self, scheduler: &str) -> &Arc<dyn Policy> {
-        self.0.get(scheduler).unwrap_or_else(|| panic!("no policy {scheduler}"))
+        self.0
+            .get(scheduler)
+            .unwrap_or_else(|| panic!("no policy {scheduler}"))
     }
 }
 
 #[test]
 fn conformance_native_one_by_one() {
-    every_scenario("native twin, one call for each decision", &Policies::native());
+    every_scenario(
+        "native twin, one call for each decision",
+        &Policies::native(),
+    );
 }
 
 #[test]
@@ -147,7 +185,10 @@ fn conformance_native_in_batches() {
 
 #[test]
 fn conformance_component_one_by_one() {
-    every_scenario("component, one call for each decision", &Policies::components_typed());
+    every_scenario(
+        "component, one call for each decision",
+        &Policies::components_typed(),
+    );
 }
 
 #[test]
@@ -157,10 +198,26 @@ fn conformance_component_in_batches() {
 
 #[test]
 fn conformance_vectors() {
-    every_vector("native twin, typed vectors", &Policies::native(), Door::Typed);
-    every_vector("native twin, packed vectors", &Policies::native_packed(), Door::Batch);
-    every_vector("component, typed vectors", &Policies::components_typed(), Door::Typed);
-    every_vector("component, packed vectors", &Policies::components(), Door::Batch);
+    every_vector(
+        "native twin, typed vectors",
+        &Policies::native(),
+        Door::Typed,
+    );
+    every_vector(
+        "native twin, packed vectors",
+        &Policies::native_packed(),
+        Door::Batch,
+    );
+    every_vector(
+        "component, typed vectors",
+        &Policies::components_typed(),
+        Door::Typed,
+    );
+    every_vector(
+        "component, packed vectors",
+        &Policies::components(),
+        Door::Batch,
+    );
 }
 
 #[test]
@@ -177,5 +234,10 @@ fn conformance_tcp_states() {
     }
     println!("{} of {count} state sequences agree", count - wrong.len());
     assert!(count > 0);
-    assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong[..wrong.len().min(10)].join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {count}:\n{}",
+        wrong.len(),
+        wrong[..wrong.len().min(10)].join("\n")
+    );
 }

@@ -95,7 +95,10 @@ struct Row {
 
 /// Schedulers that no kernel at hand has built in are left to their own tests.
 fn schedulers() -> impl Iterator<Item = &'static str> {
-    registry::all().iter().map(|entry| entry.name).filter(|name| *name != "twos")
+    registry::all()
+        .iter()
+        .map(|entry| entry.name)
+        .filter(|name| *name != "twos")
 }
 
 #[test]
@@ -110,7 +113,9 @@ fn kernel_of_the_current_profile_decides_alike() {
 
 fn compare(backend: &str, profile: &str) {
     let folder = tempfile::tempdir().expect("a folder");
-    let Some(kernel) = kernel_lines(backend, folder.path()) else { return };
+    let Some(kernel) = kernel_lines(backend, folder.path()) else {
+        return;
+    };
     let mut compared = 0;
     let mut wrong = Vec::new();
     for case in &CASES {
@@ -134,15 +139,26 @@ fn compare(backend: &str, profile: &str) {
             }
         }
     }
-    println!("{backend}: {} of {compared} decisions agree with the kernel", compared - wrong.len());
+    println!(
+        "{backend}: {} of {compared} decisions agree with the kernel",
+        compared - wrong.len()
+    );
     assert!(compared > 0, "nothing was compared");
-    assert!(wrong.is_empty(), "{} disagree:\n{}", wrong.len(), wrong[..wrong.len().min(20)].join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} disagree:\n{}",
+        wrong.len(),
+        wrong[..wrong.len().min(20)].join("\n")
+    );
 }
 
 /// What the kernel did with each client packet of each job; none where no machine can be had.
 fn kernel_lines(backend: &str, folder: &Path) -> Option<BTreeMap<(String, u64), Line>> {
     let vm = data::repository().join("tests/vm");
-    let made = Command::new("python3").arg(vm.join("make-captures.py")).arg(folder).status();
+    let made = Command::new("python3")
+        .arg(vm.join("make-captures.py"))
+        .arg(folder)
+        .status();
     if !made.is_ok_and(|status| status.success()) {
         println!("skipped: python3 did not make the captures");
         return None;
@@ -163,12 +179,17 @@ fn kernel_lines(backend: &str, folder: &Path) -> Option<BTreeMap<(String, u64), 
     let errors = String::from_utf8_lossy(&output.stderr);
     if output.status.code() == Some(77) {
         println!("skipped: {}", errors.trim());
-        assert!(std::env::var_os("EQUIPOISE_NEEDS_KERNEL").is_none(), "the kernel was asked for");
+        assert!(
+            std::env::var_os("EQUIPOISE_NEEDS_KERNEL").is_none(),
+            "the kernel was asked for"
+        );
         return None;
     }
     assert!(output.status.success(), "{}: {errors}", output.status);
     let text = String::from_utf8(output.stdout).expect("text");
-    let lines = text.lines().map(|line| serde_json::from_str::<Line>(line).expect(line));
+    let lines = text
+        .lines()
+        .map(|line| serde_json::from_str::<Line>(line).expect(line));
     Some(
         lines
             .filter_map(|line| Some(((line.job.clone(), line.packet?), line)))
@@ -181,7 +202,8 @@ fn job_name(case: &Case, scheduler: &str) -> String {
 }
 
 fn servers(case: &Case) -> impl Iterator<Item = (String, u32)> {
-    let numbered = |(number, weight): (u32, u32)| (case.server.replace('%', &number.to_string()), weight);
+    let numbered =
+        |(number, weight): (u32, u32)| (case.server.replace('%', &number.to_string()), weight);
     (1..).zip(WEIGHTS).map(numbered)
 }
 
@@ -212,7 +234,14 @@ fn our_rows(case: &Case, profile: &str, folder: &Path) -> Vec<Row> {
     arguments.push("--decisions".to_owned());
     arguments.push(decisions.display().to_string());
     let output = command::equipoise(&arguments);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let mut reader = csv::Reader::from_path(decisions).expect("decisions");
-    reader.deserialize().map(|row| row.expect("a row")).collect()
+    reader
+        .deserialize()
+        .map(|row| row.expect("a row"))
+        .collect()
 }

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use equipoise_core::{
-    Address, CannotCreate, Counters, Decision, Director, Family, ForwardingMethod, KernelProfile, Observer,
-    Outcome, Packet, Persistence, Policy, Protocol, Reason, Scheduling, ServerConfig, ServiceConfig,
-    ServiceIndex, ServiceKey, Settings, Sysctls, Tag, TcpFlags, Timestamp,
+    Address, CannotCreate, Counters, Decision, Director, Family, ForwardingMethod, KernelProfile,
+    Observer, Outcome, Packet, Persistence, Policy, Protocol, Reason, Scheduling, ServerConfig,
+    ServiceConfig, ServiceIndex, ServiceKey, Settings, Sysctls, Tag, TcpFlags, Timestamp,
 };
 use equipoise_schedulers::registry::{self, Entry};
 use equipoise_tests::typed::TypedOnly;
@@ -51,12 +51,21 @@ struct Record {
 
 impl Observer for Record {
     fn decided(&mut self, decision: &Decision) {
-        let Decision { tag, server, reason, overloaded, .. } = *decision;
+        let Decision {
+            tag,
+            server,
+            reason,
+            overloaded,
+            ..
+        } = *decision;
         self.decisions.push((tag, server, reason, overloaded));
     }
 
     fn counted(&mut self, at: Timestamp, _: ServiceIndex, server: u32, counters: Counters) {
-        self.counters.entry(server).or_default().push((at, counters));
+        self.counters
+            .entry(server)
+            .or_default()
+            .push((at, counters));
     }
 
     fn closed(
@@ -67,9 +76,15 @@ impl Observer for Record {
         traffic: &equipoise_core::Traffic,
     ) {
         // A sum of numbers that change with any of their parts.
-        let words =
-            [u64::from(server), u64::from(flow.client_port), traffic.packets_in, traffic.bytes_out];
-        let mixed = words.iter().fold(1, |mixed, word| Chance(mixed ^ word).next());
+        let words = [
+            u64::from(server),
+            u64::from(flow.client_port),
+            traffic.packets_in,
+            traffic.bytes_out,
+        ];
+        let mixed = words
+            .iter()
+            .fold(1, |mixed, word| Chance(mixed ^ word).next());
         self.closed = self.closed.wrapping_add(mixed);
     }
 
@@ -103,23 +118,42 @@ impl Life {
             ..Sysctls::default()
         };
         let profile = [KernelProfile::Classic, KernelProfile::Current][chance.below(2) as usize];
-        let settings = Settings { profile, sysctls, batching: true, ..Settings::default() };
+        let settings = Settings {
+            profile,
+            sysctls,
+            batching: true,
+            ..Settings::default()
+        };
         let mut director = Director::new(settings, Record::default());
         let now = Timestamp(1_000 * Timestamp::SECOND);
         director.advance(now);
-        let protocol = if chance.one_in(4) { Protocol::Udp } else { Protocol::Tcp };
+        let protocol = if chance.one_in(4) {
+            Protocol::Udp
+        } else {
+            Protocol::Tcp
+        };
         let mark = if chance.one_in(3) { 7 } else { 0 };
         let key = if mark == 0 {
-            ServiceKey::Address { protocol, address: Address::v4(0x0a00_0001), port: 80 }
+            ServiceKey::Address {
+                protocol,
+                address: Address::v4(0x0a00_0001),
+                port: 80,
+            }
         } else {
-            ServiceKey::Mark { family: Family::Ipv4, mark }
+            ServiceKey::Mark {
+                family: Family::Ipv4,
+                mark,
+            }
         };
         let persistence = chance.one_in(3).then(|| Persistence {
             timeout_s: 30,
             netmask: Persistence::ipv4_netmask(0xffff_ff00),
         });
-        let config =
-            ServiceConfig { key, persistence, one_packet: chance.one_in(3) };
+        let config = ServiceConfig {
+            key,
+            persistence,
+            one_packet: chance.one_in(3),
+        };
         let parameters = entry
             .parameters
             .iter()
@@ -129,14 +163,23 @@ impl Life {
                 value: "true".to_owned(),
             })
             .collect();
-        let scheduling =
-            Scheduling { policy: Arc::clone(policy), parameters, seed, fallback: None };
+        let scheduling = Scheduling {
+            policy: Arc::clone(policy),
+            parameters,
+            seed,
+            fallback: None,
+        };
         let service = director.add_service(config, scheduling).expect("a service");
         let thresholds = chance.one_in(3);
         let method = if chance.one_in(4) {
             None
         } else {
-            Some([ForwardingMethod::Masquerading, ForwardingMethod::DirectRouting][chance.below(2) as usize])
+            Some(
+                [
+                    ForwardingMethod::Masquerading,
+                    ForwardingMethod::DirectRouting,
+                ][chance.below(2) as usize],
+            )
         };
         let mut life = Self {
             chance,
@@ -170,9 +213,17 @@ impl Life {
         } else {
             self.old_flow()
         };
-        let outcome = self.director.packet(self.now, &packet, Tag(u64::from(number)));
+        let outcome = self
+            .director
+            .packet(self.now, &packet, Tag(u64::from(number)));
         // In a batch, a packet after a refused SYN is known for what it is only later.
-        if matches!(outcome, Outcome::CannotCreate { why: CannotCreate::MidStream, .. }) {
+        if matches!(
+            outcome,
+            Outcome::CannotCreate {
+                why: CannotCreate::MidStream,
+                ..
+            }
+        ) {
             self.director.observer.later += 1;
         }
     }
@@ -185,7 +236,11 @@ impl Life {
             source_port: 1_024 + self.chance.below(400) as u16,
             destination_port: if other_port { 443 } else { 80 },
             protocol: self.protocol,
-            flags: if self.protocol == Protocol::Tcp { TcpFlags::SYN } else { TcpFlags::empty() },
+            flags: if self.protocol == Protocol::Tcp {
+                TcpFlags::SYN
+            } else {
+                TcpFlags::empty()
+            },
             length: 40 + self.chance.below(1_000) as u32,
             mark: self.mark,
         };
@@ -222,7 +277,11 @@ impl Life {
 
     fn reconfigure(&mut self) {
         let number = self.chance.below(6) as u8;
-        let upper_threshold = if self.thresholds { self.chance.below(8) as u32 } else { 0 };
+        let upper_threshold = if self.thresholds {
+            self.chance.below(8) as u32
+        } else {
+            0
+        };
         let config = ServerConfig {
             address: Address::v4(0x0a01_0001 + u32::from(number)),
             port: 80,
@@ -233,14 +292,19 @@ impl Life {
                 ForwardingMethod::Tunneling
             }),
             upper_threshold,
-            lower_threshold: if self.chance.one_in(2) { upper_threshold / 2 } else { 0 },
+            lower_threshold: if self.chance.one_in(2) {
+                upper_threshold / 2
+            } else {
+                0
+            },
         };
         let done = if !self.listed.contains_key(&number) {
             self.listed.insert(number, config);
             self.director.add_server(self.service, config).map(|_| ())
         } else if self.chance.one_in(3) {
             self.listed.remove(&number);
-            self.director.delete_server(self.service, config.address, config.port)
+            self.director
+                .delete_server(self.service, config.address, config.port)
         } else {
             self.listed.insert(number, config);
             self.director.edit_server(self.service, config)
@@ -272,7 +336,10 @@ impl Life {
             // fires at the next packet, though no packet finds it.
             assert!(view.counters.active >= active, "{view:?} {seen:?}");
             assert!(view.counters.inactive >= inactive, "{view:?} {seen:?}");
-            assert!(view.counters.stateless <= view.counters.inactive, "{view:?}");
+            assert!(
+                view.counters.stateless <= view.counters.inactive,
+                "{view:?}"
+            );
         }
     }
 
@@ -309,19 +376,37 @@ fn every_way_to_run_a_policy_decides_alike() {
     let mut decisions = 0;
     for entry in registry::all() {
         let native: Arc<dyn Policy> = Arc::new(entry.native);
-        let bytes = entry.component.unwrap_or_else(|| panic!("no component of {}", entry.name));
+        let bytes = entry
+            .component
+            .unwrap_or_else(|| panic!("no component of {}", entry.name));
         let component: Arc<dyn Policy> =
             Arc::new(ComponentPolicy::load(&engine, bytes, entry.name).expect("a component"));
-        let typed = |policy: &Arc<dyn Policy>| Arc::new(TypedOnly(Arc::clone(policy))) as Arc<dyn Policy>;
+        let typed =
+            |policy: &Arc<dyn Policy>| Arc::new(TypedOnly(Arc::clone(policy))) as Arc<dyn Policy>;
         for &seed in &seeds {
             let wanted = live(seed, entry, &typed(&native));
-            let ways =
-                [("native batch", &native), ("component", &typed(&component)), ("component batch", &component)];
+            let ways = [
+                ("native batch", &native),
+                ("component", &typed(&component)),
+                ("component batch", &component),
+            ];
             for (way, policy) in ways {
                 let got = live(seed, entry, policy);
-                let first = wanted.decisions.iter().zip(&got.decisions).find(|(a, b)| a != b);
-                assert_eq!(first, None, "{} seed {seed}: {way} (right) differs", entry.name);
-                assert!(wanted == got, "{} seed {seed}: {way}: counters differ", entry.name);
+                let first = wanted
+                    .decisions
+                    .iter()
+                    .zip(&got.decisions)
+                    .find(|(a, b)| a != b);
+                assert_eq!(
+                    first, None,
+                    "{} seed {seed}: {way} (right) differs",
+                    entry.name
+                );
+                assert!(
+                    wanted == got,
+                    "{} seed {seed}: {way}: counters differ",
+                    entry.name
+                );
             }
             decisions += wanted.decisions.len();
         }

@@ -17,5 +17,8 @@ fn the_table_in_the_readme_is_what_its_command_prints() {
     let printed = String::from_utf8(output.stdout).expect("text");
     assert!(output.status.success());
     assert!(shown.lines().count() > 10, "the table is there");
-    assert!(printed.starts_with(shown), "README.md shows:\n{shown}\nprinted is:\n{printed}");
+    assert!(
+        printed.starts_with(shown),
+        "README.md shows:\n{shown}\nprinted is:\n{printed}"
+    );
 }

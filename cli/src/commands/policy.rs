@@ -10,7 +10,11 @@ use crate::failure::Failure;
 
 /// `equipoise policy list`.
 pub(crate) fn list() -> Result<ExitCode, Failure> {
-    let width = registry::all().iter().map(|entry| entry.name.len()).max().unwrap_or(0);
+    let width = registry::all()
+        .iter()
+        .map(|entry| entry.name.len())
+        .max()
+        .unwrap_or(0);
     let mut out = String::new();
     for entry in registry::all() {
         // Writing to a string cannot fail.
@@ -27,6 +31,8 @@ pub(crate) fn list() -> Result<ExitCode, Failure> {
             );
         }
     }
-    std::io::stdout().write_all(out.as_bytes()).map_err(|error| Failure::output(&error))?;
+    std::io::stdout()
+        .write_all(out.as_bytes())
+        .map_err(|error| Failure::output(&error))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -31,7 +31,9 @@ pub(crate) fn run(args: Replay, items: Vec<Item>) -> Result<ExitCode, Failure> {
     };
     let outcome = replay::replay(&sources, setup, &mut policies, &options)?;
     let failed = tell(&outcome);
-    let Outcome { report, decisions, .. } = outcome;
+    let Outcome {
+        report, decisions, ..
+    } = outcome;
 
     // Files first, so that a reader who leaves early does not cost them.
     if let Some((decisions, path)) = decisions.zip(args.decisions.as_deref()) {
@@ -41,7 +43,11 @@ pub(crate) fn run(args: Replay, items: Vec<Item>) -> Result<ExitCode, Failure> {
         output::write_dir(folder, &report).map_err(Failure::input)?;
     }
     print(&report, args.format)?;
-    Ok(if failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+    Ok(if failed {
+        ExitCode::from(FAILED)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn written(args: &Replay, items: Vec<Item>) -> Result<setup::Options, Failure> {
@@ -49,7 +55,10 @@ fn written(args: &Replay, items: Vec<Item>) -> Result<setup::Options, Failure> {
         None => None,
         Some(path) => {
             let bytes = std::fs::read(path).map_err(|error| {
-                Failure::input(format!("{}: cannot read the rules: {error}", path.display()))
+                Failure::input(format!(
+                    "{}: cannot read the rules: {error}",
+                    path.display()
+                ))
             })?;
             Some((path.display().to_string(), bytes))
         }
@@ -67,11 +76,20 @@ fn written(args: &Replay, items: Vec<Item>) -> Result<setup::Options, Failure> {
 }
 
 fn sources(captures: &[PathBuf]) -> Result<Vec<Source>, Failure> {
-    if captures.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
-        let line = "- stands for standard input, which can be read once: give one -, and files".to_owned();
+    if captures
+        .iter()
+        .filter(|path| path.as_os_str() == "-")
+        .count()
+        > 1
+    {
+        let line =
+            "- stands for standard input, which can be read once: give one -, and files".to_owned();
         return Err(Failure::Line(line, USAGE));
     }
-    captures.iter().map(|path| Source::new(path).map_err(Failure::input)).collect()
+    captures
+        .iter()
+        .map(|path| Source::new(path).map_err(Failure::input))
+        .collect()
 }
 
 /// Compiled components stay in the user's cache; without one they are compiled each time.
@@ -99,7 +117,10 @@ fn tell(outcome: &Outcome) -> bool {
             let place = place.map_or_else(String::new, |(capture, packet)| {
                 format!(" at {capture}, packet {packet}")
             });
-            eprintln!("equipoise: policy {} for {}{place}: {}", run.policy, fault.service, fault.what);
+            eprintln!(
+                "equipoise: policy {} for {}{place}: {}",
+                run.policy, fault.service, fault.what
+            );
         }
     }
     outcome.has_ended_runs() || !outcome.capture_errors.is_empty()
@@ -111,7 +132,9 @@ fn write_decisions(decisions: Decisions, path: &Path) -> io::Result<()> {
     if is_special {
         return decisions.write_to(std::fs::OpenOptions::new().write(true).open(path)?);
     }
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     let file = tempfile::Builder::new()
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
         .tempfile_in(folder.unwrap_or(Path::new(".")))?;
@@ -130,7 +153,9 @@ fn print(report: &Report, format: Format) -> Result<(), Failure> {
         },
         Format::Csv => runs::write(report, Vec::new()).and_then(|csv| stdout.write_all(&csv)),
     };
-    written.and_then(|()| stdout.flush()).map_err(|error| Failure::output(&error))
+    written
+        .and_then(|()| stdout.flush())
+        .map_err(|error| Failure::output(&error))
 }
 
 /// What differs from run to run is shown to people only: redirected output can be compared.
@@ -141,6 +166,10 @@ fn style() -> Style {
     Style {
         width: width.map_or(100, |(terminal_size::Width(width), _)| usize::from(width)),
         colour: if colours { Colour::Ansi } else { Colour::Never },
-        costs: if is_terminal { Costs::Included } else { Costs::Omitted },
+        costs: if is_terminal {
+            Costs::Included
+        } else {
+            Costs::Omitted
+        },
     }
 }

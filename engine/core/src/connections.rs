@@ -55,7 +55,11 @@ impl Key {
     fn hash(&self, state: &FixedState) -> u64 {
         let one = (self.client, self.client_port);
         let other = (self.destination, self.destination_port);
-        let (low, high) = if one <= other { (one, other) } else { (other, one) };
+        let (low, high) = if one <= other {
+            (one, other)
+        } else {
+            (other, one)
+        };
         state.hash_one((low, high, self.protocol))
     }
 }
@@ -97,7 +101,9 @@ pub(crate) enum EntryKind {
     /// Freed after its one packet, never in the index.
     OnePacket,
     /// How many connections it controls.
-    Template { controls: u32 },
+    Template {
+        controls: u32,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -171,7 +177,9 @@ impl Connections {
 
     pub(crate) fn find_template(&self, key: &Key) -> Option<Slot> {
         let hash = key.hash(&self.hasher);
-        self.templates.find(hash, |&slot| self.has_key(slot, key)).copied()
+        self.templates
+            .find(hash, |&slot| self.has_key(slot, key))
+            .copied()
     }
 
     fn has_key(&self, slot: Slot, key: &Key) -> bool {
@@ -210,7 +218,11 @@ impl Connections {
         if in_index {
             let entries = &self.entries;
             let rehash = |&slot: &Slot| entries[slot as usize].as_ref().map_or(0, |e| e.hash);
-            let index = if is_template { &mut self.templates } else { &mut self.index };
+            let index = if is_template {
+                &mut self.templates
+            } else {
+                &mut self.index
+            };
             index.insert_unique(hash, slot, rehash);
         }
         slot
@@ -226,7 +238,11 @@ impl Connections {
         }
         let is_template = matches!(entry.kind, EntryKind::Template { .. });
         let hash = entry.hash;
-        let index = if is_template { &mut self.templates } else { &mut self.index };
+        let index = if is_template {
+            &mut self.templates
+        } else {
+            &mut self.index
+        };
         if let Ok(found) = index.find_entry(hash, |&other| other == slot) {
             found.remove();
         }
@@ -273,7 +289,9 @@ impl Connections {
                 return None;
             }
             self.timers.pop();
-            let Some(entry) = self.get_mut(slot) else { continue };
+            let Some(entry) = self.get_mut(slot) else {
+                continue;
+            };
             if entry.serial != serial || entry.queued != deadline {
                 continue;
             }
@@ -302,4 +320,3 @@ impl Connections {
             .count()
     }
 }
-

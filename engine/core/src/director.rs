@@ -17,8 +17,8 @@ use crate::observer::{Counters, Decision, Observer, Reason, Refusal, ServiceInde
 use crate::service::{Arrival, Note, Service, Surroundings};
 use crate::tcp::{self, State, View};
 use crate::{
-    Flow, ForwardingMethod, KernelProfile, Packet, Protocol, ServerConfig, Sysctls,
-    TcpFlags, Timeouts, Timestamp,
+    Flow, ForwardingMethod, KernelProfile, Packet, Protocol, ServerConfig, Sysctls, TcpFlags,
+    Timeouts, Timestamp,
 };
 
 pub use configure::ConfigError;
@@ -184,10 +184,13 @@ impl<O: Observer> Director<O> {
         self.settle();
         let open: Vec<Slot> = self.connections.slots().collect();
         for slot in open {
-            let Some(entry) = self.connections.remove(slot) else { continue };
+            let Some(entry) = self.connections.remove(slot) else {
+                continue;
+            };
             if let (EntryKind::Connection, Binding::Server(id)) = (entry.kind, entry.binding) {
                 let flow = flow_of(&entry.key, 0);
-                self.observer.closed(ServiceIndex(entry.service), id, &flow, &entry.traffic);
+                self.observer
+                    .closed(ServiceIndex(entry.service), id, &flow, &entry.traffic);
             }
         }
     }
@@ -205,18 +208,32 @@ impl<O: Observer> Director<O> {
             Binding::Server(id) => Some(id),
             Binding::Pending(_) => None,
         };
-        Some(ConnectionView { state: entry.state, timeout_s: entry.timeout_s, server })
+        Some(ConnectionView {
+            state: entry.state,
+            timeout_s: entry.timeout_s,
+            server,
+        })
     }
 
     /// The real servers of a service in the kernel's order, newest first.
     pub fn servers(&self, service: ServiceIndex) -> impl Iterator<Item = ServerView> + '_ {
-        let listed = self.services.get(service.0 as usize).map(|service| &service.list[..]);
-        listed.unwrap_or_default().iter().filter_map(move |&id| self.server(service, id))
+        let listed = self
+            .services
+            .get(service.0 as usize)
+            .map(|service| &service.list[..]);
+        listed
+            .unwrap_or_default()
+            .iter()
+            .filter_map(move |&id| self.server(service, id))
     }
 
     /// One real server of a service, listed or deleted.
     pub fn server(&self, service: ServiceIndex, id: u32) -> Option<ServerView> {
-        let server = self.services.get(service.0 as usize)?.servers.get(id as usize)?;
+        let server = self
+            .services
+            .get(service.0 as usize)?
+            .servers
+            .get(id as usize)?;
         Some(ServerView {
             id,
             config: server.config,
@@ -231,14 +248,17 @@ impl<O: Observer> Director<O> {
     }
 
     fn client_packet(&mut self, slot: Slot, packet: &Packet, tag: Tag) -> Outcome {
-        let Some(entry) = self.connections.get(slot) else { return Outcome::NotServed };
+        let Some(entry) = self.connections.get(slot) else {
+            return Outcome::NotServed;
+        };
         let service = &mut self.services[entry.service as usize];
         let is_syn = is_new_connection(packet);
         let mut reason = Reason::Scheduled;
         match entry.binding {
             Binding::Pending(_) => {
                 // What this packet does depends on whether the connection is refused.
-                if is_syn || is_reset(packet) || self.settings.sysctls.sloppy_tcp || !is_tcp(packet) {
+                if is_syn || is_reset(packet) || self.settings.sysctls.sloppy_tcp || !is_tcp(packet)
+                {
                     service.settle(around!(self));
                     return self.packet(self.now, packet, tag);
                 }
@@ -251,7 +271,8 @@ impl<O: Observer> Director<O> {
                     true
                 } else {
                     reason = Reason::Reused;
-                    self.settings.may_reuse(entry.state, entry.input_only, entry.template)
+                    self.settings
+                        .may_reuse(entry.state, entry.input_only, entry.template)
                 };
                 if reschedules {
                     self.connections.expire_now(slot, self.now);
@@ -266,13 +287,19 @@ impl<O: Observer> Director<O> {
                 }
             }
         }
-        let view = if entry.input_only { View::InputOnly } else { View::Input };
+        let view = if entry.input_only {
+            View::InputOnly
+        } else {
+            View::Input
+        };
         self.touch(slot, view, packet);
         Outcome::Forwarded
     }
 
     fn server_packet(&mut self, slot: Slot, packet: &Packet) -> Outcome {
-        let Some(entry) = self.connections.get_mut(slot) else { return Outcome::NotServed };
+        let Some(entry) = self.connections.get_mut(slot) else {
+            return Outcome::NotServed;
+        };
         if entry.input_only {
             entry.traffic.packets_out += 1;
             entry.traffic.bytes_out += u64::from(packet.length);
@@ -284,7 +311,9 @@ impl<O: Observer> Director<O> {
 
     /// State, timer and traffic of a connection for one of its packets.
     fn touch(&mut self, slot: Slot, view: View, packet: &Packet) {
-        let Some(entry) = self.connections.get_mut(slot) else { return };
+        let Some(entry) = self.connections.get_mut(slot) else {
+            return;
+        };
         let traffic = &mut entry.traffic;
         if view == View::Output {
             traffic.packets_out += 1;
@@ -298,9 +327,14 @@ impl<O: Observer> Director<O> {
             entry.state = tcp::next(view, old, packet.flags);
         }
         let (new, binding, service) = (entry.state, entry.binding, entry.service);
-        self.connections.restart(slot, self.now, new.timeout_s(&self.settings.timeouts));
+        self.connections
+            .restart(slot, self.now, new.timeout_s(&self.settings.timeouts));
         if old.is_active() != new.is_active() {
-            let kind = if new.is_active() { Kind::BecameActive } else { Kind::BecameInactive };
+            let kind = if new.is_active() {
+                Kind::BecameActive
+            } else {
+                Kind::BecameInactive
+            };
             let service = &mut self.services[service as usize];
             service.log(kind, binding, Note::Plain, self.now, around!(self));
         }
@@ -308,7 +342,9 @@ impl<O: Observer> Director<O> {
 
     /// A packet without a connection: a service may want it.
     fn try_schedule(&mut self, packet: &Packet, tag: Tag, reason: Reason) -> Outcome {
-        let Some(index) = self.table.find(packet, self.settings.sysctls.unprivileged_port_start)
+        let Some(index) = self
+            .table
+            .find(packet, self.settings.sysctls.unprivileged_port_start)
         else {
             return Outcome::NotServed;
         };
@@ -328,7 +364,10 @@ impl<O: Observer> Director<O> {
             _ => None,
         };
         if let Some(why) = cannot {
-            return Outcome::CannotCreate { service: index, why };
+            return Outcome::CannotCreate {
+                service: index,
+                why,
+            };
         }
         if service.config.persistence.is_some() {
             self.schedule_persistent(index, packet, tag, reason);
@@ -367,14 +406,25 @@ impl<O: Observer> Director<O> {
             }
             Binding::Pending(_) => service.input_only(),
         };
-        let view = if input_only { View::InputOnly } else { View::Input };
-        let state =
-            if is_tcp { tcp::next(view, State::None, packet.flags) } else { State::Udp };
+        let view = if input_only {
+            View::InputOnly
+        } else {
+            View::Input
+        };
+        let state = if is_tcp {
+            tcp::next(view, State::None, packet.flags)
+        } else {
+            State::Udp
+        };
         let slot = self.connections.insert(NewEntry {
             key: Key::of(packet),
             service: index.0,
             binding,
-            kind: if is_one_packet { EntryKind::OnePacket } else { EntryKind::Connection },
+            kind: if is_one_packet {
+                EntryKind::OnePacket
+            } else {
+                EntryKind::Connection
+            },
             state,
             input_only,
             template,
@@ -384,7 +434,8 @@ impl<O: Observer> Director<O> {
             entry.traffic.bytes_in = u64::from(packet.length);
         }
         if !is_one_packet {
-            self.connections.restart(slot, self.now, state.timeout_s(&self.settings.timeouts));
+            self.connections
+                .restart(slot, self.now, state.timeout_s(&self.settings.timeouts));
         }
         slot
     }
@@ -399,20 +450,31 @@ impl<O: Observer> Director<O> {
         slot: Slot,
         template: Slot,
     ) {
-        let Some(entry) = self.connections.get(slot) else { return };
+        let Some(entry) = self.connections.get(slot) else {
+            return;
+        };
         let kind = match entry.kind {
             EntryKind::OnePacket => Kind::ArriveOnePacket,
             _ if entry.state.is_active() => Kind::ArriveActive,
             _ => Kind::ArriveInactive,
         };
         let flow = flow_of(&entry.key, packet.mark);
-        let arrival = Arrival { slot, template, tag, reason, at: self.now, flow };
+        let arrival = Arrival {
+            slot,
+            template,
+            tag,
+            reason,
+            at: self.now,
+            flow,
+        };
         self.services[index.0 as usize].arrive(kind, arrival, around!(self));
     }
 
     /// The timer of an entry fired.
     fn expire(&mut self, slot: Slot, due: Timestamp) {
-        let Some(entry) = self.connections.get(slot) else { return };
+        let Some(entry) = self.connections.get(slot) else {
+            return;
+        };
         let index = entry.service as usize;
         if let Binding::Pending(_) = entry.binding {
             self.services[index].settle(around!(self));
@@ -420,7 +482,8 @@ impl<O: Observer> Director<O> {
         match self.connections.get(slot).map(|entry| entry.kind) {
             None => {}
             Some(EntryKind::Template { controls: 1.. }) => {
-                self.connections.restart(slot, due, persistence::CONTROLLING_TIMEOUT_S);
+                self.connections
+                    .restart(slot, due, persistence::CONTROLLING_TIMEOUT_S);
             }
             Some(EntryKind::Template { controls: 0 }) => self.end_template(slot, due),
             Some(_) => self.end_connection(slot, due),
@@ -428,14 +491,25 @@ impl<O: Observer> Director<O> {
     }
 
     fn end_connection(&mut self, slot: Slot, at: Timestamp) {
-        let Some(entry) = self.connections.remove(slot) else { return };
+        let Some(entry) = self.connections.remove(slot) else {
+            return;
+        };
         let service = &mut self.services[entry.service as usize];
-        let kind = if entry.state.is_active() { Kind::GoneActive } else { Kind::GoneInactive };
-        let note = if entry.state == State::Udp { Note::Stateless } else { Note::Plain };
+        let kind = if entry.state.is_active() {
+            Kind::GoneActive
+        } else {
+            Kind::GoneInactive
+        };
+        let note = if entry.state == State::Udp {
+            Note::Stateless
+        } else {
+            Note::Plain
+        };
         service.log(kind, entry.binding, note, at, around!(self));
         if let Binding::Server(id) = entry.binding {
             let flow = flow_of(&entry.key, 0);
-            self.observer.closed(ServiceIndex(entry.service), id, &flow, &entry.traffic);
+            self.observer
+                .closed(ServiceIndex(entry.service), id, &flow, &entry.traffic);
         }
         self.release_template(entry.template);
     }

@@ -29,10 +29,9 @@ pub use config::{
 };
 pub use connections::Traffic;
 pub use director::{
-    CannotCreate, ConfigError, ConnectionView, Director, Outcome, ServerView, Settings};
-pub use observer::{
-    Counters, Decision, FaultReport, Observer, Reason, Refusal, ServiceIndex, Tag,
+    CannotCreate, ConfigError, ConnectionView, Director, Outcome, ServerView, Settings,
 };
+pub use observer::{Counters, Decision, FaultReport, Observer, Reason, Refusal, ServiceIndex, Tag};
 pub use packet::{Packet, TcpFlags};
 pub use scheduler::{Fault, Policy, Scheduler};
 pub use service::Scheduling;

@@ -23,7 +23,11 @@ impl ServiceTable {
     /// Whether the key was free.
     pub(crate) fn insert(&mut self, key: ServiceKey, index: ServiceIndex) -> bool {
         let old = match key {
-            ServiceKey::Address { protocol, address, port } => {
+            ServiceKey::Address {
+                protocol,
+                address,
+                port,
+            } => {
                 if self.by_address.contains_key(&(protocol, address, port)) {
                     return false;
                 }
@@ -42,7 +46,11 @@ impl ServiceTable {
 
     pub(crate) fn remove(&mut self, key: &ServiceKey) {
         match *key {
-            ServiceKey::Address { protocol, address, port } => {
+            ServiceKey::Address {
+                protocol,
+                address,
+                port,
+            } => {
                 self.by_address.remove(&(protocol, address, port));
             }
             ServiceKey::Mark { family, mark } => {
@@ -59,9 +67,19 @@ impl ServiceTable {
     }
 
     pub(crate) fn find(&self, packet: &Packet, unprivileged_from: u16) -> Option<ServiceIndex> {
-        let Packet { protocol, destination, destination_port: port, mark, .. } = *packet;
+        let Packet {
+            protocol,
+            destination,
+            destination_port: port,
+            mark,
+            ..
+        } = *packet;
         if mark != 0 {
-            let family = if destination.is_v4() { Family::Ipv4 } else { Family::Ipv6 };
+            let family = if destination.is_v4() {
+                Family::Ipv4
+            } else {
+                Family::Ipv6
+            };
             if let Some(&index) = self.by_mark.get(&(family, mark)) {
                 return Some(index);
             }

@@ -52,7 +52,11 @@ impl ServerEntry {
     }
 
     pub(crate) const fn status(&self) -> u32 {
-        if self.overloaded { STATUS_OVERLOADED } else { 0 }
+        if self.overloaded {
+            STATUS_OVERLOADED
+        } else {
+            0
+        }
     }
 
     /// The count below which the flag is cleared; `ip_vs_dest` of the current profile takes three
@@ -72,7 +76,11 @@ impl ServerEntry {
             KernelProfile::Classic => upper != 0 && total >= upper,
             KernelProfile::Current => upper != 0 && total == upper,
         };
-        if sets { self.set_overloaded(true) } else { None }
+        if sets {
+            self.set_overloaded(true)
+        } else {
+            None
+        }
     }
 
     /// After a connection was unbound, or (classic) a template.
@@ -86,7 +94,11 @@ impl ServerEntry {
             },
             KernelProfile::Current => total < u64::from(self.low()),
         };
-        if clears { self.set_overloaded(false) } else { None }
+        if clears {
+            self.set_overloaded(false)
+        } else {
+            None
+        }
     }
 
     /// A connection that is bound and unbound within its packet: only the flag may remember it.
@@ -111,7 +123,8 @@ impl ServerEntry {
                 }
             }
             KernelProfile::Current => {
-                let same = upper == old.upper_threshold && new.lower_threshold == old.lower_threshold;
+                let same =
+                    upper == old.upper_threshold && new.lower_threshold == old.lower_threshold;
                 if same {
                     return;
                 }

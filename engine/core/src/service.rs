@@ -151,7 +151,12 @@ impl Service {
 
     fn start_scheduler(&mut self, now: Timestamp) -> Result<(), Fault> {
         self.scheduler = None;
-        let Scheduling { policy, parameters, seed, .. } = &self.scheduling;
+        let Scheduling {
+            policy,
+            parameters,
+            seed,
+            ..
+        } = &self.scheduling;
         let mut scheduler = policy.start(now, &self.identity, parameters, *seed)?;
         self.needs = scheduler.needs();
         self.packed_limit = scheduler.batch_limit();
@@ -163,7 +168,10 @@ impl Service {
     }
 
     pub(crate) fn snapshot(&self) -> Vec<Server> {
-        self.list.iter().map(|&id| self.servers[id as usize].snapshot(id)).collect()
+        self.list
+            .iter()
+            .map(|&id| self.servers[id as usize].snapshot(id))
+            .collect()
     }
 
     /// The list gives everything as it stands, so what was to be told separately is told.
@@ -190,7 +198,9 @@ impl Service {
                 self.fallback = None;
             }
         }
-        let Some(scheduler) = &mut self.scheduler else { return };
+        let Some(scheduler) = &mut self.scheduler else {
+            return;
+        };
         if let Err(fault) = scheduler.set_servers(&servers) {
             self.fail(fault, None, "told of a change of servers", observer);
             self.restart(now);
@@ -198,20 +208,27 @@ impl Service {
     }
 
     fn set_limits(&mut self) {
-        let mut listed = self.list.iter().map(|&id| &self.servers[id as usize].config);
+        let mut listed = self
+            .list
+            .iter()
+            .map(|&id| &self.servers[id as usize].config);
         let method = listed.clone().next().map(|first| first.method);
         let mixed = listed.clone().any(|config| Some(config.method) != method);
         self.has_thresholds = listed.any(|config| config.upper_threshold != 0);
         let may_wait = self.allow_waiting && !mixed && !self.has_thresholds;
-        self.waiting_limit = if may_wait { self.packed_limit.max(1) } else { 1 };
+        self.waiting_limit = if may_wait {
+            self.packed_limit.max(1)
+        } else {
+            1
+        };
     }
 
     /// Whether new connections see no replies; where servers differ, each decision is settled
     /// before this can matter.
     pub(crate) fn input_only(&self) -> bool {
-        self.list
-            .first()
-            .is_some_and(|&id| self.servers[id as usize].config.method != ForwardingMethod::Masquerading)
+        self.list.first().is_some_and(|&id| {
+            self.servers[id as usize].config.method != ForwardingMethod::Masquerading
+        })
     }
 
     /// A packet that the policy decides; settled at once where it may not wait.
@@ -221,7 +238,11 @@ impl Service {
         arrival: Arrival,
         around: &mut Surroundings<'_, O>,
     ) {
-        let note = if arrival.flow.protocol == Protocol::Tcp { Note::Plain } else { Note::Stateless };
+        let note = if arrival.flow.protocol == Protocol::Tcp {
+            Note::Plain
+        } else {
+            Note::Stateless
+        };
         let word = kind.word(arrival.flow.protocol as u32);
         let at = arrival.at;
         if self.packed_limit > 0 && !self.has_thresholds {
@@ -306,7 +327,9 @@ impl Service {
         }
         let mut given: Vec<Option<u32>> = Vec::with_capacity(arrivals.len());
         for event in &log {
-            let Some(kind) = Kind::of(event.word) else { continue };
+            let Some(kind) = Kind::of(event.word) else {
+                continue;
+            };
             if !kind.is_arrival() {
                 self.settle_event(*event, kind, &given, around);
                 continue;
@@ -377,7 +400,10 @@ impl Service {
         if self.answers.len() == asked {
             Ok(())
         } else {
-            Err(Fault::WrongAnswerCount { asked: asked as u64, given: self.answers.len() as u64 })
+            Err(Fault::WrongAnswerCount {
+                asked: asked as u64,
+                given: self.answers.len() as u64,
+            })
         }
     }
 
@@ -397,7 +423,9 @@ impl Service {
             }
         }
         let changed = (!self.changed.is_empty()).then_some(&self.changed[..]);
-        let Some(scheduler) = &mut self.scheduler else { return Ok(None) };
+        let Some(scheduler) = &mut self.scheduler else {
+            return Ok(None);
+        };
         match scheduler.schedule(arrival.at, &arrival.flow, changed)? {
             None => Ok(None),
             Some(ServerId(answer)) => match self.servers.get(answer as usize) {
@@ -491,7 +519,9 @@ impl Service {
             return;
         }
         if let Some(entry) = around.connections.remove(arrival.slot) {
-            around.observer.closed(self.index, id, &arrival.flow, &entry.traffic);
+            around
+                .observer
+                .closed(self.index, id, &arrival.flow, &entry.traffic);
         }
     }
 
@@ -511,14 +541,22 @@ impl Service {
     fn ask_fallback(&mut self, arrival: &Arrival) -> Option<u32> {
         if self.fallback.is_none() {
             let policy = self.scheduling.fallback.as_ref()?;
-            let mut fresh = policy.start(arrival.at, &self.identity, &[], self.scheduling.seed).ok()?;
+            let mut fresh = policy
+                .start(arrival.at, &self.identity, &[], self.scheduling.seed)
+                .ok()?;
             fresh.set_servers(&self.snapshot()).ok()?;
             self.fallback = Some(fresh);
         }
-        let loads: Vec<Load> =
-            self.list.iter().map(|&id| load_of(id, &self.servers[id as usize])).collect();
+        let loads: Vec<Load> = self
+            .list
+            .iter()
+            .map(|&id| load_of(id, &self.servers[id as usize]))
+            .collect();
         let changed = (!loads.is_empty()).then_some(&loads[..]);
-        let answer = self.fallback.as_mut()?.schedule(arrival.at, &arrival.flow, changed);
+        let answer = self
+            .fallback
+            .as_mut()?
+            .schedule(arrival.at, &arrival.flow, changed);
         let ServerId(id) = answer.ok().flatten()?;
         let server = self.servers.get(id as usize)?;
         (server.is_listed() && server.config.weight > 0).then_some(id)

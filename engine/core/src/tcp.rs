@@ -1,7 +1,7 @@
 //! The TCP state machine of IPVS: three views of a connection, one table each.
 //!
 //! Source: `ip_vs_proto_tcp.c` (tables `tcp_states`, timeouts `tcp_timeouts`), as restated in the
-//! project's specification. secure_tcp's second set of tables is not here.
+//! project's specification. `secure_tcp`'s second set of tables is not here.
 
 use core::fmt;
 
@@ -31,7 +31,7 @@ pub enum State {
     LastAck = 8,
     /// Not reached by any transition from outside, kept for its number.
     Listen = 9,
-    /// Only with secure_tcp, kept for its number.
+    /// Only with `secure_tcp`, kept for its number.
     SynAck = 10,
     /// The one state of UDP.
     Udp = 11,
@@ -139,7 +139,10 @@ const fn finish(view: View, state: State) -> State {
 
 const fn reset(view: View, state: State) -> State {
     match (view, state) {
-        (View::Input | View::InputOnly, None | Established | SynSent | FinWait | TimeWait | CloseWait)
+        (
+            View::Input | View::InputOnly,
+            None | Established | SynSent | FinWait | TimeWait | CloseWait,
+        )
         | (View::InputOnly, SynAck)
         | (
             View::Output,
@@ -195,7 +198,10 @@ mod tests {
             "SYN_RECV SYN_RECV ESTABLISHED FIN_WAIT FIN_WAIT TIME_WAIT TIME_WAIT"
         );
         assert_eq!(walk("I:S O:R"), "SYN_RECV CLOSE");
-        assert_eq!(walk("X:S X:A X:F X:A"), "SYN_RECV ESTABLISHED FIN_WAIT FIN_WAIT");
+        assert_eq!(
+            walk("X:S X:A X:F X:A"),
+            "SYN_RECV ESTABLISHED FIN_WAIT FIN_WAIT"
+        );
         assert_eq!(walk("X:S X:R"), "SYN_RECV SYN_RECV");
         assert_eq!(walk("I:A"), "ESTABLISHED");
     }

@@ -32,7 +32,11 @@ impl Policy for Turns {
         _: u64,
     ) -> Result<Box<dyn Scheduler>, Fault> {
         self.started.fetch_add(1, Relaxed);
-        Ok(Box::new(TurnsScheduler { policy: self.clone(), servers: Vec::new(), next: 0 }))
+        Ok(Box::new(TurnsScheduler {
+            policy: self.clone(),
+            servers: Vec::new(),
+            next: 0,
+        }))
     }
 }
 
@@ -47,7 +51,9 @@ impl TurnsScheduler {
         let number = self.policy.asked.fetch_add(1, Relaxed);
         if self.policy.fails_at.contains(&number) {
             return if self.policy.traps {
-                Err(Fault::Trapped { message: String::from("unreachable") })
+                Err(Fault::Trapped {
+                    message: String::from("unreachable"),
+                })
             } else {
                 Ok(Some(77))
             };
@@ -77,7 +83,11 @@ impl Scheduler for TurnsScheduler {
         _: Option<&[Load]>,
     ) -> Result<Option<ServerId>, Fault> {
         let place = self.decide()?;
-        Ok(place.map(|place| self.servers.get(place).map_or(ServerId(77), |server| server.id)))
+        Ok(place.map(|place| {
+            self.servers
+                .get(place)
+                .map_or(ServerId(77), |server| server.id)
+        }))
     }
 
     fn batch_limit(&self) -> usize {
@@ -105,7 +115,9 @@ struct Told {
 
 impl Observer for Told {
     fn decided(&mut self, decision: &Decision) {
-        let server = decision.server.map_or(String::from("-"), |id| id.to_string());
+        let server = decision
+            .server
+            .map_or(String::from("-"), |id| id.to_string());
         let reason = match decision.reason {
             Reason::Scheduled => "",
             Reason::Template => "t",
@@ -155,7 +167,11 @@ fn server(number: u32) -> ServerConfig {
 }
 
 fn tcp(port: u16) -> ServiceKey {
-    ServiceKey::Address { protocol: Protocol::Tcp, address: VIP, port }
+    ServiceKey::Address {
+        protocol: Protocol::Tcp,
+        address: VIP,
+        port,
+    }
 }
 
 struct Set {
@@ -180,14 +196,32 @@ impl Set {
         };
         let service = director.add_service(config, scheduling).expect("a service");
         for number in 0..3 {
-            director.add_server(service, server(number)).expect("a server");
+            director
+                .add_server(service, server(number))
+                .expect("a server");
         }
-        Self { director, service, tag: 0 }
+        Self {
+            director,
+            service,
+            tag: 0,
+        }
     }
 
     fn plain(policy: &Turns) -> Self {
-        let config = ServiceConfig { key: tcp(80), persistence: None, one_packet: false };
-        Self::up(Settings { batching: true, ..Settings::default() }, config, policy, None)
+        let config = ServiceConfig {
+            key: tcp(80),
+            persistence: None,
+            one_packet: false,
+        };
+        Self::up(
+            Settings {
+                batching: true,
+                ..Settings::default()
+            },
+            config,
+            policy,
+            None,
+        )
     }
 
     fn send(&mut self, seconds: u64, packet: &Packet) -> Outcome {
@@ -204,7 +238,10 @@ impl Set {
 
 #[test]
 fn a_batch_waits_and_then_answers_in_order() {
-    let mut set = Set::plain(&Turns { batch_limit: 1024, ..Turns::default() });
+    let mut set = Set::plain(&Turns {
+        batch_limit: 1024,
+        ..Turns::default()
+    });
     for port in 1..=5 {
         assert_eq!(set.send(0, &syn(CLIENT, port)), Outcome::Decision);
     }
@@ -215,20 +252,34 @@ fn a_batch_waits_and_then_answers_in_order() {
 #[test]
 fn packets_after_a_refused_syn_belong_to_nothing() {
     for batch_limit in [0, 1024] {
-        let mut set = Set::plain(&Turns { batch_limit, ..Turns::default() });
+        let mut set = Set::plain(&Turns {
+            batch_limit,
+            ..Turns::default()
+        });
         for number in 0..3 {
             let server = server(number);
-            set.director.delete_server(set.service, server.address, server.port).expect("gone");
+            set.director
+                .delete_server(set.service, server.address, server.port)
+                .expect("gone");
         }
         set.send(0, &syn(CLIENT, 1));
-        let data = Packet { flags: TcpFlags::ACK, ..syn(CLIENT, 1) };
+        let data = Packet {
+            flags: TcpFlags::ACK,
+            ..syn(CLIENT, 1)
+        };
         let outcomes = [set.send(0, &data), set.send(0, &data)];
         // A SYN again is a new chance, and a new refusal.
         set.send(0, &syn(CLIENT, 1));
         assert_eq!(set.decisions(), "-n -n", "batch {batch_limit}");
-        let seen_at_once =
-            outcomes.iter().filter(|o| matches!(o, Outcome::CannotCreate { .. })).count() as u64;
-        assert_eq!(seen_at_once + set.director.observer.later, 2, "batch {batch_limit}");
+        let seen_at_once = outcomes
+            .iter()
+            .filter(|o| matches!(o, Outcome::CannotCreate { .. }))
+            .count() as u64;
+        assert_eq!(
+            seen_at_once + set.director.observer.later,
+            2,
+            "batch {batch_limit}"
+        );
         assert_eq!(set.director.connection_count(), 0);
     }
 }
@@ -236,7 +287,12 @@ fn packets_after_a_refused_syn_belong_to_nothing() {
 #[test]
 fn the_first_fault_ends_a_service_without_a_fallback() {
     for (batch_limit, traps) in [(0, true), (0, false), (1024, false)] {
-        let policy = Turns { fails_at: vec![2], traps, batch_limit, ..Turns::default() };
+        let policy = Turns {
+            fails_at: vec![2],
+            traps,
+            batch_limit,
+            ..Turns::default()
+        };
         let mut set = Set::plain(&policy);
         for port in 1..=5 {
             set.send(0, &syn(CLIENT, port));
@@ -244,16 +300,28 @@ fn the_first_fault_ends_a_service_without_a_fallback() {
         assert_eq!(set.decisions(), "2 1 -!", "batch {batch_limit}");
         let faults = &set.director.observer.faults;
         assert_eq!(faults.len(), 1);
-        assert_eq!((faults[0].first, faults[0].last), (Some(Tag(3)), Some(Tag(3))));
+        assert_eq!(
+            (faults[0].first, faults[0].last),
+            (Some(Tag(3)), Some(Tag(3)))
+        );
         assert!(set.director.is_stopped());
         assert_eq!(set.send(0, &syn(CLIENT, 9)), Outcome::Stopped);
-        assert_eq!(policy.started.load(Relaxed), 1, "a faulted instance is not called again");
+        assert_eq!(
+            policy.started.load(Relaxed),
+            1,
+            "a faulted instance is not called again"
+        );
     }
 }
 
 #[test]
 fn a_trap_in_a_batch_names_the_packets_of_the_call() {
-    let policy = Turns { fails_at: vec![2], traps: true, batch_limit: 1024, ..Turns::default() };
+    let policy = Turns {
+        fails_at: vec![2],
+        traps: true,
+        batch_limit: 1024,
+        ..Turns::default()
+    };
     let mut set = Set::plain(&policy);
     for port in 1..=5 {
         set.send(0, &syn(CLIENT, port));
@@ -261,15 +329,29 @@ fn a_trap_in_a_batch_names_the_packets_of_the_call() {
     // No answer came back, so the first connection of the call bears the fault.
     assert_eq!(set.decisions(), "-!");
     let faults = &set.director.observer.faults;
-    assert_eq!((faults[0].first, faults[0].last), (Some(Tag(1)), Some(Tag(5))));
+    assert_eq!(
+        (faults[0].first, faults[0].last),
+        (Some(Tag(1)), Some(Tag(5)))
+    );
 }
 
 #[test]
 fn with_a_fallback_a_fresh_instance_goes_on() {
     for (batch_limit, wanted) in [(0, "2 1 2f 2 1 0"), (1024, "2 1 2f 1f 0f 2f")] {
-        let policy = Turns { fails_at: vec![2], batch_limit, ..Turns::default() };
-        let config = ServiceConfig { key: tcp(80), persistence: None, one_packet: false };
-        let settings = Settings { batching: true, ..Settings::default() };
+        let policy = Turns {
+            fails_at: vec![2],
+            batch_limit,
+            ..Turns::default()
+        };
+        let config = ServiceConfig {
+            key: tcp(80),
+            persistence: None,
+            one_packet: false,
+        };
+        let settings = Settings {
+            batching: true,
+            ..Settings::default()
+        };
         let mut set = Set::up(settings, config, &policy, Some(Turns::default()));
         for port in 1..=6 {
             set.send(0, &syn(CLIENT, port));
@@ -277,7 +359,10 @@ fn with_a_fallback_a_fresh_instance_goes_on() {
         assert_eq!(set.decisions(), wanted, "batch {batch_limit}");
         assert_eq!(policy.started.load(Relaxed), 2);
         set.send(0, &syn(CLIENT, 9));
-        assert!(!set.decisions().ends_with('f'), "the fresh instance decides");
+        assert!(
+            !set.decisions().ends_with('f'),
+            "the fresh instance decides"
+        );
         assert!(!set.director.is_stopped());
     }
 }
@@ -285,27 +370,61 @@ fn with_a_fallback_a_fresh_instance_goes_on() {
 #[test]
 fn a_quiesced_answer_is_a_fault() {
     let mut set = Set::plain(&Turns::default());
-    let quiesced = ServerConfig { weight: 0, ..server(2) };
-    set.director.edit_server(set.service, quiesced).expect("an edit");
+    let quiesced = ServerConfig {
+        weight: 0,
+        ..server(2)
+    };
+    set.director
+        .edit_server(set.service, quiesced)
+        .expect("an edit");
     set.send(0, &syn(CLIENT, 1));
-    assert_eq!(set.director.observer.faults[0].fault, Fault::QuiescedServer { answer: 2 });
+    assert_eq!(
+        set.director.observer.faults[0].fault,
+        Fault::QuiescedServer { answer: 2 }
+    );
 }
 
 fn persistent(key: ServiceKey) -> ServiceConfig {
-    let persistence = Some(Persistence { timeout_s: 50, netmask: Persistence::EVERY_CLIENT });
-    ServiceConfig { key, persistence, one_packet: false }
+    let persistence = Some(Persistence {
+        timeout_s: 50,
+        netmask: Persistence::EVERY_CLIENT,
+    });
+    ServiceConfig {
+        key,
+        persistence,
+        one_packet: false,
+    }
 }
 
 #[test]
 fn a_mark_keeps_a_client_on_one_server_over_ports_and_protocols() {
-    let key = ServiceKey::Mark { family: equipoise_core::Family::Ipv4, mark: 7 };
-    let settings = Settings { batching: true, ..Settings::default() };
-    let turns = Turns { batch_limit: 1024, ..Turns::default() };
+    let key = ServiceKey::Mark {
+        family: equipoise_core::Family::Ipv4,
+        mark: 7,
+    };
+    let settings = Settings {
+        batching: true,
+        ..Settings::default()
+    };
+    let turns = Turns {
+        batch_limit: 1024,
+        ..Turns::default()
+    };
     let mut set = Set::up(settings, persistent(key), &turns, None);
     let marked = |packet: Packet| Packet { mark: 7, ..packet };
     set.send(0, &marked(syn(CLIENT, 1)));
-    set.send(0, &marked(Packet { destination_port: 443, ..syn(CLIENT, 2) }));
-    let datagram = Packet { protocol: Protocol::Udp, flags: TcpFlags::empty(), ..syn(CLIENT, 3) };
+    set.send(
+        0,
+        &marked(Packet {
+            destination_port: 443,
+            ..syn(CLIENT, 2)
+        }),
+    );
+    let datagram = Packet {
+        protocol: Protocol::Udp,
+        flags: TcpFlags::empty(),
+        ..syn(CLIENT, 3)
+    };
     set.send(0, &marked(datagram));
     set.send(0, &marked(syn(CLIENT + 1, 1)));
     assert_eq!(set.send(0, &syn(CLIENT, 4)), Outcome::NotServed);
@@ -314,15 +433,30 @@ fn a_mark_keeps_a_client_on_one_server_over_ports_and_protocols() {
 
 #[test]
 fn a_port_0_service_keeps_a_client_over_ports_of_one_protocol() {
-    let mut set = Set::up(Settings::default(), persistent(tcp(0)), &Turns::default(), None);
+    let mut set = Set::up(
+        Settings::default(),
+        persistent(tcp(0)),
+        &Turns::default(),
+        None,
+    );
     set.send(0, &syn(CLIENT, 1));
-    set.send(0, &Packet { destination_port: 443, ..syn(CLIENT, 2) });
+    set.send(
+        0,
+        &Packet {
+            destination_port: 443,
+            ..syn(CLIENT, 2)
+        },
+    );
     assert_eq!(set.decisions(), "2 2t");
 }
 
 #[test]
 fn a_port_0_service_without_persistence_refuses_every_port() {
-    let config = ServiceConfig { key: tcp(0), persistence: None, one_packet: false };
+    let config = ServiceConfig {
+        key: tcp(0),
+        persistence: None,
+        one_packet: false,
+    };
     let mut set = Set::up(Settings::default(), config, &Turns::default(), None);
     set.send(0, &syn(CLIENT, 1));
     assert_eq!(set.decisions(), "-p");
@@ -330,11 +464,23 @@ fn a_port_0_service_without_persistence_refuses_every_port() {
 
 #[test]
 fn a_template_lives_on_in_steps_of_60_seconds_while_it_controls_connections() {
-    let timeouts = Timeouts { tcp_s: 1_000, ..Timeouts::default() };
-    let settings = Settings { timeouts, ..Settings::default() };
+    let timeouts = Timeouts {
+        tcp_s: 1_000,
+        ..Timeouts::default()
+    };
+    let settings = Settings {
+        timeouts,
+        ..Settings::default()
+    };
     let mut set = Set::up(settings, persistent(tcp(80)), &Turns::default(), None);
     set.send(0, &syn(CLIENT, 1));
-    set.send(1, &Packet { flags: TcpFlags::ACK, ..syn(CLIENT, 1) });
+    set.send(
+        1,
+        &Packet {
+            flags: TcpFlags::ACK,
+            ..syn(CLIENT, 1)
+        },
+    );
     // Due at 50 and again every 60 seconds, until the connection has gone at 1001.
     set.send(990, &syn(CLIENT, 2));
     assert_eq!(set.decisions(), "2 2t");
@@ -365,15 +511,34 @@ fn time_never_goes_back() {
 
 #[test]
 fn reuse_of_a_closed_connection_follows_the_switch() {
-    let reset = |packet: Packet| Packet { flags: TcpFlags::RST, ..packet };
+    let reset = |packet: Packet| Packet {
+        flags: TcpFlags::RST,
+        ..packet
+    };
     for (conn_reuse_mode, wanted) in [(0, "2"), (1, "2 1r"), (2, "2 1r")] {
-        let sysctls = Sysctls { conn_reuse_mode, ..Sysctls::default() };
-        let config = ServiceConfig { key: tcp(80), persistence: None, one_packet: false };
-        let settings = Settings { sysctls, ..Settings::default() };
+        let sysctls = Sysctls {
+            conn_reuse_mode,
+            ..Sysctls::default()
+        };
+        let config = ServiceConfig {
+            key: tcp(80),
+            persistence: None,
+            one_packet: false,
+        };
+        let settings = Settings {
+            sysctls,
+            ..Settings::default()
+        };
         let mut set = Set::up(settings, config, &Turns::default(), None);
         let packet = syn(CLIENT, 1);
         set.send(0, &packet);
-        set.send(0, &Packet { flags: TcpFlags::ACK, ..packet });
+        set.send(
+            0,
+            &Packet {
+                flags: TcpFlags::ACK,
+                ..packet
+            },
+        );
         set.send(0, &reset(packet));
         set.send(0, &packet);
         assert_eq!(set.decisions(), wanted, "mode {conn_reuse_mode}");
@@ -384,12 +549,30 @@ fn reuse_of_a_closed_connection_follows_the_switch() {
 
 #[test]
 fn one_packet_scheduling_decides_each_datagram_and_keeps_nothing() {
-    let key = ServiceKey::Address { protocol: Protocol::Udp, address: VIP, port: 80 };
-    let config = ServiceConfig { key, persistence: None, one_packet: true };
-    let turns = Turns { batch_limit: 1024, ..Turns::default() };
-    let settings = Settings { batching: true, ..Settings::default() };
+    let key = ServiceKey::Address {
+        protocol: Protocol::Udp,
+        address: VIP,
+        port: 80,
+    };
+    let config = ServiceConfig {
+        key,
+        persistence: None,
+        one_packet: true,
+    };
+    let turns = Turns {
+        batch_limit: 1024,
+        ..Turns::default()
+    };
+    let settings = Settings {
+        batching: true,
+        ..Settings::default()
+    };
     let mut set = Set::up(settings, config, &turns, None);
-    let datagram = Packet { protocol: Protocol::Udp, flags: TcpFlags::empty(), ..syn(CLIENT, 1) };
+    let datagram = Packet {
+        protocol: Protocol::Udp,
+        flags: TcpFlags::empty(),
+        ..syn(CLIENT, 1)
+    };
     for _ in 0..4 {
         set.send(0, &datagram);
     }

@@ -99,7 +99,10 @@ fn rules_that_cannot_be_taken() {
         ("orphan", format!("{server}\n")),
         ("flag", format!("{service}{server} --frobnicate\n")),
         ("binary", "\u{0}\u{1}\u{2}".to_owned()),
-        ("nobody", "-A -t 10.0.0.2:80 -s rr\n-a -t 10.0.0.2:80 -r 10.1.0.1:80\n".to_owned()),
+        (
+            "nobody",
+            "-A -t 10.0.0.2:80 -s rr\n-a -t 10.0.0.2:80 -r 10.1.0.1:80\n".to_owned(),
+        ),
         ("sound", format!("{service}{server} -w 1\n")),
     ] {
         scene.write(name, text);
@@ -171,7 +174,10 @@ fn places_that_cannot_be_written() {
         "replay shop.pcap --policy rr --out file/out",
     ]));
     assert_eq!(scene.files("."), before);
-    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .expect("/dev/full");
     let mut command = scene.command("replay shop.pcap --policy rr");
     let output = command.stdout(full).output().expect("equipoise starts");
     assert_eq!(output.status.code(), Some(1));

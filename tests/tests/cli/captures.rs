@@ -19,14 +19,20 @@ fn packed_captures_and_standard_input_are_the_same_traffic() {
     let scene = Scene::new();
     let plain = scene.quiet("replay shop.pcap --policy wlc --format json");
     scene.write("shop.gz", gzip(&shop()));
-    scene.write("shop.zst", compress_to_vec(&shop()[..], CompressionLevel::Fastest));
+    scene.write(
+        "shop.zst",
+        compress_to_vec(&shop()[..], CompressionLevel::Fastest),
+    );
     for name in ["shop.gz", "shop.zst"] {
         let packed = scene.quiet(&format!("replay {name} --policy wlc --format json"));
         assert!(packed.replace(name, SHOP) == plain, "{name}");
         let input = std::fs::read(scene.path(name)).expect("the file");
         let ended = scene.run_with_input("replay - --policy wlc --format json", &input);
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{name}");
-        assert!(ended.stdout.replace("standard input", SHOP) == plain, "{name} as standard input");
+        assert!(
+            ended.stdout.replace("standard input", SHOP) == plain,
+            "{name} as standard input"
+        );
     }
 }
 
@@ -41,11 +47,23 @@ fn a_capture_cut_short_counts_as_far_as_it_goes() {
         let ended = scene.run(&format!("replay {name} --policy rr --decisions d.csv"));
         assert_eq!(ended.code, Some(0), "{name}");
         assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
-        assert!(ended.stderr.starts_with(&format!("equipoise: warning: {name} is cut short")));
+        assert!(
+            ended
+                .stderr
+                .starts_with(&format!("equipoise: warning: {name} is cut short"))
+        );
         let rows = crate::scene::rows(&scene.read("d.csv"));
-        assert!(rows.len() > 100 && rows.len() < whole.len(), "{name}: {}", rows.len());
+        assert!(
+            rows.len() > 100 && rows.len() < whole.len(),
+            "{name}: {}",
+            rows.len()
+        );
         for (row, wanted) in rows.iter().zip(&whole) {
-            assert_eq!((row.packet, &row.server), (wanted.packet, &wanted.server), "{name}");
+            assert_eq!(
+                (row.packet, &row.server),
+                (wanted.packet, &wanted.server),
+                "{name}"
+            );
         }
     }
 }
@@ -57,12 +75,23 @@ fn garbage_in_the_middle_ends_that_capture_and_fails() {
     bytes[200_000..200_400].fill(0xff);
     scene.write("garbage.pcap", bytes);
     for line in ["garbage.pcap", "garbage.pcap shop.pcap"] {
-        let ended = scene.run(&format!("replay {line} --policy rr --decisions d.csv --out out"));
+        let ended = scene.run(&format!(
+            "replay {line} --policy rr --decisions d.csv --out out"
+        ));
         assert_eq!(ended.code, Some(1), "{line}");
         insta::assert_snapshot!(ended.stderr);
-        assert!(ended.stdout.contains("trace    garbage.pcap, 1,916 packets"), "{}", ended.stdout);
+        assert!(
+            ended
+                .stdout
+                .contains("trace    garbage.pcap, 1,916 packets"),
+            "{}",
+            ended.stdout
+        );
         let rows = crate::scene::rows(&scene.read("d.csv"));
-        assert_eq!(rows.iter().any(|row| row.capture == SHOP), line.ends_with(SHOP));
+        assert_eq!(
+            rows.iter().any(|row| row.capture == SHOP),
+            line.ends_with(SHOP)
+        );
         assert!(scene.path("out/report.json").is_file());
     }
 }

@@ -22,7 +22,10 @@ fn columns_and_order() {
     for run in rows.chunk_by(|one, next| one.policy == next.policy) {
         assert!(run.is_sorted_by(|one, next| one.packet < next.packet));
         let connections = run.iter().filter_map(|row| row.connection);
-        assert_eq!(connections.collect::<std::collections::BTreeSet<_>>().len(), 473);
+        assert_eq!(
+            connections.collect::<std::collections::BTreeSet<_>>().len(),
+            473
+        );
     }
 }
 
@@ -50,7 +53,9 @@ fn a_row_for_each_packet_that_creates_a_connection_or_would() {
             "replay mixture.pcap --service 10.0.0.1:80 --server 10.1.0.1:80,{options}"
         ));
         let row = |row: &crate::scene::Row| {
-            let server = row.server_port.map_or("-".to_owned(), |port| format!("{}:{port}", row.server));
+            let server = row
+                .server_port
+                .map_or("-".to_owned(), |port| format!("{}:{port}", row.server));
             assert_eq!(row.server.is_empty(), row.server_port.is_none());
             format!("{} {} {}", row.packet, server, row.reason)
         };
@@ -70,15 +75,27 @@ fn a_row_for_each_packet_that_creates_a_connection_or_would() {
 fn packets_count_from_1_in_their_capture_and_bear_its_time() {
     let scene = Scene::new();
     let service = "10.0.0.1:80";
-    let early = [(1, syn("192.0.2.1:1025", service)), (5, syn("192.0.2.1:1026", service))];
-    let late = [(3, syn("192.0.2.2:1025", service)), (9, syn("192.0.2.2:1026", service))];
+    let early = [
+        (1, syn("192.0.2.1:1025", service)),
+        (5, syn("192.0.2.1:1026", service)),
+    ];
+    let late = [
+        (3, syn("192.0.2.2:1025", service)),
+        (9, syn("192.0.2.2:1026", service)),
+    ];
     scene.write("early.pcap", pcap(&early));
     scene.write("late.pcap", pcap(&late));
     for (line, scale) in [("late.pcap early.pcap", 1), ("early.pcap late.pcap", 3)] {
         let rows = scene.decisions(&format!("replay {line} --policy rr --time-scale {scale}"));
         let places: Vec<(&str, u64, Option<u64>)> = rows
             .iter()
-            .map(|row| (row.capture.as_str(), row.packet, row.time_ns.map(|ns| ns / 1_000_000_000)))
+            .map(|row| {
+                (
+                    row.capture.as_str(),
+                    row.packet,
+                    row.time_ns.map(|ns| ns / 1_000_000_000),
+                )
+            })
             .collect();
         let wanted = [
             ("early.pcap", 1, Some(1)),

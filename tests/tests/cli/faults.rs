@@ -25,7 +25,13 @@ fn counts<'a>(rows: &'a [Row], policy: &str) -> BTreeMap<&'a str, usize> {
 #[test]
 fn without_a_fallback_the_first_fault_ends_the_run_and_no_other() {
     let mut text = String::new();
-    for name in ["trap", "trap-100th", "endless", "unknown-server", "quiesced-server"] {
+    for name in [
+        "trap",
+        "trap-100th",
+        "endless",
+        "unknown-server",
+        "quiesced-server",
+    ] {
         let scene = scene(name);
         let line = format!(
             "replay shop.pcap {SERVERS} --policy {name}.wasm --policy rr --decisions d.csv --out out"
@@ -34,10 +40,21 @@ fn without_a_fallback_the_first_fault_ends_the_run_and_no_other() {
         assert_eq!(ended.code, Some(1), "{name}: {}", ended.stderr);
         assert_eq!(ended.stderr.lines().count(), 1, "{name}: {}", ended.stderr);
         let rows = rows(&scene.read("d.csv"));
-        assert_eq!(counts(&rows, "rr"), BTreeMap::from([("scheduled", 473)]), "{name}");
-        let own = rows.iter().filter(|row| row.policy != "rr").collect::<Vec<_>>();
+        assert_eq!(
+            counts(&rows, "rr"),
+            BTreeMap::from([("scheduled", 473)]),
+            "{name}"
+        );
+        let own = rows
+            .iter()
+            .filter(|row| row.policy != "rr")
+            .collect::<Vec<_>>();
         let faulty = own.last().expect("a row of the fault");
-        assert_eq!((faulty.reason.as_str(), faulty.server.as_str()), ("fault", ""), "{name}");
+        assert_eq!(
+            (faulty.reason.as_str(), faulty.server.as_str()),
+            ("fault", ""),
+            "{name}"
+        );
         text += &format!(
             "{}packet {}: {:?}\n\n",
             ended.stderr,
@@ -54,7 +71,11 @@ fn without_a_fallback_the_first_fault_ends_the_run_and_no_other() {
         let what = fault["what"].as_str().expect("words");
         assert!(ended.stderr.contains(what), "{name}: {what}");
         assert!(scene.read("out/runs.csv").contains(what), "{name}: {what}");
-        assert!(ended.stdout.contains("failed") || ended.stdout.contains("fault"), "{}", ended.stdout);
+        assert!(
+            ended.stdout.contains("failed") || ended.stdout.contains("fault"),
+            "{}",
+            ended.stdout
+        );
         assert!(scene.path("out/share.svg").is_file());
     }
     insta::assert_snapshot!(text);
@@ -73,7 +94,11 @@ fn with_a_fallback_the_run_goes_on() {
         let rows = rows(&scene.read("d.csv"));
         assert_eq!(rows.len(), 473, "{name}");
         assert!(rows.iter().all(|row| !row.server.is_empty()), "{name}");
-        text += &format!("{}{:?}\n\n", ended.stderr, counts(&rows, &format!("{name}.wasm")));
+        text += &format!(
+            "{}{:?}\n\n",
+            ended.stderr,
+            counts(&rows, &format!("{name}.wasm"))
+        );
     }
     insta::assert_snapshot!(text);
 }
@@ -105,11 +130,20 @@ fn a_policy_that_fails_before_its_first_decision_is_not_replayed() {
 #[test]
 fn what_is_no_policy_is_refused() {
     let scene = Scene::new();
-    for name in ["core-module", "wants-wasi", "wants-import", "no-exports", "wrong-types"] {
+    for name in [
+        "core-module",
+        "wants-wasi",
+        "wants-import",
+        "no-exports",
+        "wrong-types",
+    ] {
         scene.write(&format!("{name}.wasm"), guest(name));
     }
     scene.write("relaxed-simd.wasm", guest("relaxed-simd"));
-    scene.write("version.wasm", crate::guests::guest_against("honest", "0.2.0"));
+    scene.write(
+        "version.wasm",
+        crate::guests::guest_against("honest", "0.2.0"),
+    );
     scene.write("text.wasm", "(component)");
     scene.write("empty.wasm", "");
     std::fs::create_dir(scene.path("folder.wasm")).expect("a folder");

@@ -63,7 +63,12 @@ pub(crate) fn pcap(packets: &[(u32, Packet)]) -> Vec<u8> {
 /// A pcapng of raw IP in blocks that bear no time (Simple Packet Blocks).
 pub(crate) fn pcapng_without_times(packets: &[Packet]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    block(&mut bytes, 0x0a0d_0d0a, &[0x1a2b_3c4d, 1, u32::MAX, u32::MAX], &[]);
+    block(
+        &mut bytes,
+        0x0a0d_0d0a,
+        &[0x1a2b_3c4d, 1, u32::MAX, u32::MAX],
+        &[],
+    );
     block(&mut bytes, 1, &[101, 0], &[]);
     for packet in packets {
         block(&mut bytes, 3, &[packet.len() as u32], packet);

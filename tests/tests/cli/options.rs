@@ -41,13 +41,21 @@ fn datagrams() -> Scene {
 fn servers(csv: &str) -> Vec<String> {
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
     let line = |record: csv::StringRecord| {
-        format!("{} {} {}*{}", &record[0], &record[1], &record[2], &record[4])
+        format!(
+            "{} {} {}*{}",
+            &record[0], &record[1], &record[2], &record[4]
+        )
     };
-    reader.records().map(|record| line(record.expect("a record"))).collect()
+    reader
+        .records()
+        .map(|record| line(record.expect("a record")))
+        .collect()
 }
 
 fn chosen(rows: &[Row]) -> Vec<(String, Option<u16>)> {
-    rows.iter().map(|row| (row.server.clone(), row.server_port)).collect()
+    rows.iter()
+        .map(|row| (row.server.clone(), row.server_port))
+        .collect()
 }
 
 #[test]
@@ -85,9 +93,16 @@ fn marks_share_a_service_of_each_family() {
         "replay several.pcap --policy rr --mark 7=tcp:10.0.0.0/8:80,443 --mark 7=udp:10.0.0.1:* \
          --mark 7=udp:[2001:db8::]/32:50-60",
     );
-    let services: Vec<(&str, u16)> =
-        rows.iter().map(|row| (row.service.as_str(), row.service_port)).collect();
-    let wanted = [("10.0.0.1", 80), ("10.0.0.2", 443), ("10.0.0.1", 53), ("2001:db8::1", 53)];
+    let services: Vec<(&str, u16)> = rows
+        .iter()
+        .map(|row| (row.service.as_str(), row.service_port))
+        .collect();
+    let wanted = [
+        ("10.0.0.1", 80),
+        ("10.0.0.2", 443),
+        ("10.0.0.1", 53),
+        ("2001:db8::1", 53),
+    ];
     assert_eq!(services, wanted);
     // Servers of a mark without a port keep the one that the client used.
     let ports: Vec<Option<u16>> = rows.iter().map(|row| row.server_port).collect();
@@ -126,17 +141,25 @@ fn rules_keep_their_own_schedulers_unless_policies_replace_them() {
 fn persistence_keeps_a_client_where_it_was() {
     let scene = Scene::new();
     let rows = scene.decisions("replay shop.pcap --policy rr --persistent 300");
-    let pairs: BTreeSet<(&str, &str)> =
-        rows.iter().map(|row| (row.client.as_str(), row.server.as_str())).collect();
+    let pairs: BTreeSet<(&str, &str)> = rows
+        .iter()
+        .map(|row| (row.client.as_str(), row.server.as_str()))
+        .collect();
     let clients: BTreeSet<&str> = rows.iter().map(|row| row.client.as_str()).collect();
     assert_eq!(pairs.len(), clients.len(), "one server for each client");
     let scheduled = rows.iter().filter(|row| row.reason == "scheduled").count();
     let template = rows.iter().filter(|row| row.reason == "template").count();
-    assert_eq!((scheduled, scheduled + template), (clients.len(), rows.len()));
+    assert_eq!(
+        (scheduled, scheduled + template),
+        (clients.len(), rows.len())
+    );
 
     // All clients are of 198.18.0.0/15, so that a wider mask makes one of them.
     let rows = scene.decisions("replay shop.pcap --policy rr --persistent 300/255.254.0.0");
-    assert_eq!(rows.iter().filter(|row| row.reason == "scheduled").count(), 1);
+    assert_eq!(
+        rows.iter().filter(|row| row.reason == "scheduled").count(),
+        1
+    );
     assert_eq!(chosen(&rows).iter().collect::<BTreeSet<_>>().len(), 1);
 }
 
@@ -147,7 +170,13 @@ fn one_packet_scheduling_decides_each_datagram() {
     assert_eq!(reasons(&scene.decisions(line)), ["scheduled"]);
     let rows = scene.decisions(&format!("{line} --ops"));
     assert_eq!(reasons(&rows), ["scheduled"; 4]);
-    assert_eq!(rows.iter().map(|row| &row.server).collect::<BTreeSet<_>>().len(), 4);
+    assert_eq!(
+        rows.iter()
+            .map(|row| &row.server)
+            .collect::<BTreeSet<_>>()
+            .len(),
+        4
+    );
 }
 
 #[test]
@@ -169,7 +198,10 @@ fn timeouts_and_time_scale_decide_when_a_connection_is_new() {
         let capture_times = [1, 3, 5, 7].map(|second| Some(second * 1_000_000_000));
         let times: Vec<Option<u64>> = rows.iter().map(|row| row.time_ns).collect();
         assert_eq!(times[..1], capture_times[..1], "{line}");
-        assert!(times.iter().all(|time| capture_times.contains(time)), "{line}: {times:?}");
+        assert!(
+            times.iter().all(|time| capture_times.contains(time)),
+            "{line}: {times:?}"
+        );
     }
 }
 
@@ -183,7 +215,11 @@ fn at_time_scale_0_there_are_no_means_over_time() {
         let line = format!("replay shop.pcap --policy lc --time-scale {scale} --out {scale}");
         let report = scene.report(&line);
         for level in ["active", "entries", "concurrent"] {
-            assert_eq!(mean_of(&report, level).is_number(), is_timed, "{line}: {report}");
+            assert_eq!(
+                mean_of(&report, level).is_number(),
+                is_timed,
+                "{line}: {report}"
+            );
         }
         let plot = scene.read(&format!("{scale}/concurrency-lc.svg"));
         assert_eq!(plot.contains("connections arrived"), !is_timed, "{line}");
@@ -215,7 +251,10 @@ fn the_kernel_is_a_setting_and_a_parameter() {
     let report = Scene::new().report("replay shop.pcap --policy lc --policy rr --kernel classic");
     assert_eq!(report["settings"]["kernel"], "classic");
     let policy = |run: usize| &report["runs"][run]["services"][0]["scheduler"]["policy"];
-    assert_eq!((policy(0), policy(1)), (&"lc:kernel=classic".into(), &"rr".into()));
+    assert_eq!(
+        (policy(0), policy(1)),
+        (&"lc:kernel=classic".into(), &"rr".into())
+    );
 }
 
 #[test]
@@ -235,10 +274,16 @@ fn parameters_reach_the_policy() {
     let by_address = scene.decisions("replay shop.pcap --policy sh");
     let by_port = scene.decisions("replay shop.pcap --policy sh:sh-port");
     let servers_of = |rows: &[Row]| {
-        let pairs = rows.iter().map(|row| (row.client.clone(), row.server.clone()));
+        let pairs = rows
+            .iter()
+            .map(|row| (row.client.clone(), row.server.clone()));
         pairs.collect::<BTreeSet<_>>().len()
     };
-    let clients = by_address.iter().map(|row| &row.client).collect::<BTreeSet<_>>().len();
+    let clients = by_address
+        .iter()
+        .map(|row| &row.client)
+        .collect::<BTreeSet<_>>()
+        .len();
     assert_eq!(servers_of(&by_address), clients);
     assert!(servers_of(&by_port) > clients);
 }
@@ -247,12 +292,16 @@ fn parameters_reach_the_policy() {
 fn odd_set_ups_are_replayed_all_the_same() {
     let scene = several_services();
     scene.write("rules", RULES);
-    scene.write("exchange.pcap", pcap(&{
-        let packets = made::exchange("192.0.2.1:1025", "10.0.0.1:80");
-        (0..).zip(packets).collect::<Vec<_>>()
-    }));
-    let many: Vec<String> =
-        (0..300).map(|n| format!("--server 10.1.{}.{}:80", n / 200, n % 200 + 1)).collect();
+    scene.write(
+        "exchange.pcap",
+        pcap(&{
+            let packets = made::exchange("192.0.2.1:1025", "10.0.0.1:80");
+            (0..).zip(packets).collect::<Vec<_>>()
+        }),
+    );
+    let many: Vec<String> = (0..300)
+        .map(|n| format!("--server 10.1.{}.{}:80", n / 200, n % 200 + 1))
+        .collect();
     let many = many.join(" ");
     for line in [
         format!("replay shop.pcap {many}"),

@@ -62,10 +62,16 @@ fn the_folder_holds_what_is_printed() {
     let csv = scene.quiet("replay shop.pcap --policy rr --policy sh --format csv");
     assert_eq!(scene.read("out/runs.csv"), csv);
     let cost = scene.read("out/measured.json");
-    assert!(cost.contains("\"total_ns\"") && !json.contains("total_ns"), "{cost}");
+    assert!(
+        cost.contains("\"total_ns\"") && !json.contains("total_ns"),
+        "{cost}"
+    );
     for plot in ["share", "concurrency-rr", "concurrency-sh"] {
         let svg = scene.read(&format!("out/{plot}.svg"));
-        assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"), "{plot}");
+        assert!(
+            svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"),
+            "{plot}"
+        );
     }
 }
 
@@ -99,8 +105,15 @@ fn a_reader_who_leaves_early_is_no_failure() {
         drop(child.stdout.take());
         let output = child.wait_with_output().expect("equipoise ends");
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert_eq!((output.status.code(), stderr.as_ref()), (Some(0), ""), "{line}");
+        assert_eq!(
+            (output.status.code(), stderr.as_ref()),
+            (Some(0), ""),
+            "{line}"
+        );
     }
-    assert!(scene.path("out/report.json").is_file(), "files are written all the same");
+    assert!(
+        scene.path("out/report.json").is_file(),
+        "files are written all the same"
+    );
     assert!(scene.path(SHOP).is_file());
 }

@@ -60,7 +60,10 @@ impl Scene {
 
     pub(crate) fn run_with_input(&self, line: &str, input: &[u8]) -> Ended {
         let mut command = self.command(line);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().expect("equipoise starts");
         let mut stdin = child.stdin.take().expect("standard input");
         std::thread::scope(|scope| {
@@ -71,7 +74,11 @@ impl Scene {
 
     /// Runs what must succeed without a word on standard error; its standard output.
     pub(crate) fn quiet(&self, line: &str) -> String {
-        let Ended { code, stdout, stderr } = self.run(line);
+        let Ended {
+            code,
+            stdout,
+            stderr,
+        } = self.run(line);
         assert_eq!((code, stderr.as_str()), (Some(0), ""), "{line}");
         stdout
     }
@@ -102,9 +109,15 @@ impl Scene {
         for line in lines {
             let ended = self.run(line);
             if ended.code != Some(0) && !ended.stdout.is_empty() {
-                let _ = writeln!(text, "(standard output has {} lines)", ended.stdout.lines().count());
+                let _ = writeln!(
+                    text,
+                    "(standard output has {} lines)",
+                    ended.stdout.lines().count()
+                );
             }
-            let code = ended.code.map_or("killed".to_owned(), |code| code.to_string());
+            let code = ended
+                .code
+                .map_or("killed".to_owned(), |code| code.to_string());
             let _ = writeln!(text, "$ equipoise {line}\n{}[{code}]\n", ended.stderr);
         }
         text
@@ -141,7 +154,10 @@ pub(crate) struct Row {
 
 pub(crate) fn rows(csv: &str) -> Vec<Row> {
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
-    reader.deserialize().collect::<Result<_, _>>().expect("rows")
+    reader
+        .deserialize()
+        .collect::<Result<_, _>>()
+        .expect("rows")
 }
 
 /// Reasons of rows, in their order.

@@ -8,7 +8,8 @@ use crate::observer::{Observer, ServiceIndex};
 use crate::server::{DELETED, ServerEntry};
 use crate::service::{Scheduling, Service};
 use crate::{
-    Address, Endpoint, Fault, Protocol, ServerConfig, ServiceConfig, ServiceIdentity, ServiceKey, Sysctls,
+    Address, Endpoint, Fault, Protocol, ServerConfig, ServiceConfig, ServiceIdentity, ServiceKey,
+    Sysctls,
 };
 
 /// A change that the kernel, too, would refuse.
@@ -46,7 +47,9 @@ pub enum ConfigError {
         weight: u32,
     },
     /// `ERANGE`, or `EINVAL` beyond 2^31 − 1.
-    #[error("thresholds {upper} and {lower} are out of range; the lower one must not be above the upper, the upper one at most 2147483647")]
+    #[error(
+        "thresholds {upper} and {lower} are out of range; the lower one must not be above the upper, the upper one at most 2147483647"
+    )]
     ThresholdsOutOfRange {
         /// The upper threshold.
         upper: u32,
@@ -107,7 +110,10 @@ impl<O: Observer> Director<O> {
         check(&config)?;
         self.settle();
         let profile = self.settings.profile;
-        let endpoint = Endpoint { address: config.address, port: config.port };
+        let endpoint = Endpoint {
+            address: config.address,
+            port: config.port,
+        };
         let target = self.service_mut(service)?;
         let known = target.find(&endpoint);
         if known.is_some_and(|id| target.servers[id as usize].is_listed()) {
@@ -137,7 +143,10 @@ impl<O: Observer> Director<O> {
         check(&config)?;
         self.settle();
         let profile = self.settings.profile;
-        let endpoint = Endpoint { address: config.address, port: config.port };
+        let endpoint = Endpoint {
+            address: config.address,
+            port: config.port,
+        };
         let target = self.service_mut(service)?;
         let id = target.listed(&endpoint)?;
         target.servers[id as usize].reconfigure(config, profile);
@@ -226,7 +235,12 @@ impl Service {
 
 fn check(config: &ServerConfig) -> Result<(), ConfigError> {
     const LIMIT: u32 = i32::MAX as u32;
-    let ServerConfig { weight, upper_threshold: upper, lower_threshold: lower, .. } = *config;
+    let ServerConfig {
+        weight,
+        upper_threshold: upper,
+        lower_threshold: lower,
+        ..
+    } = *config;
     if weight > LIMIT {
         return Err(ConfigError::WeightOutOfRange { weight });
     }
@@ -238,9 +252,17 @@ fn check(config: &ServerConfig) -> Result<(), ConfigError> {
 
 fn identity_of(key: &ServiceKey) -> ServiceIdentity {
     match *key {
-        ServiceKey::Address { protocol, address, port } => {
-            ServiceIdentity { family: key.family(), address, port, protocol, mark: 0 }
-        }
+        ServiceKey::Address {
+            protocol,
+            address,
+            port,
+        } => ServiceIdentity {
+            family: key.family(),
+            address,
+            port,
+            protocol,
+            mark: 0,
+        },
         ServiceKey::Mark { family, mark } => ServiceIdentity {
             family,
             address: Address(0),

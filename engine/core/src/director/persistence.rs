@@ -23,11 +23,19 @@ impl<O: Observer> Director<O> {
         reason: Reason,
     ) {
         let service = &mut self.services[index.0 as usize];
-        let Some(persistence) = service.config.persistence else { return };
-        let key = template_key(&persistence, service.identity.port, service.identity.mark, packet);
+        let Some(persistence) = service.config.persistence else {
+            return;
+        };
+        let key = template_key(
+            &persistence,
+            service.identity.port,
+            service.identity.mark,
+            packet,
+        );
         let mut found = self.connections.find_template(&key);
-        if let Some(Binding::Pending(_)) =
-            found.and_then(|slot| self.connections.get(slot)).map(|entry| entry.binding)
+        if let Some(Binding::Pending(_)) = found
+            .and_then(|slot| self.connections.get(slot))
+            .map(|entry| entry.binding)
         {
             service.settle(around!(self));
             found = self.connections.find_template(&key);
@@ -64,7 +72,9 @@ impl<O: Observer> Director<O> {
 
     /// The template's server, unless the template no longer holds.
     fn usable_template(&self, index: ServiceIndex, slot: Slot) -> Option<(Slot, u32)> {
-        let Binding::Server(id) = self.connections.get(slot)?.binding else { return None };
+        let Binding::Server(id) = self.connections.get(slot)?.binding else {
+            return None;
+        };
         let server = &self.services[index.0 as usize].servers[id as usize];
         let is_quiescent =
             self.settings.sysctls.expire_quiescent_template && server.config.weight == 0;
@@ -76,7 +86,10 @@ impl<O: Observer> Director<O> {
         // So that the decisions of a service come in order.
         self.services[index.0 as usize].settle(around!(self));
         let slot = self.create(index, packet, Binding::Server(id), template);
-        let timeout_s = self.connections.get(template).map_or(0, |entry| entry.timeout_s);
+        let timeout_s = self
+            .connections
+            .get(template)
+            .map_or(0, |entry| entry.timeout_s);
         self.control(template, slot, timeout_s);
         let overloaded = self.services[index.0 as usize].servers[id as usize].overloaded;
         self.observer.decided(&Decision {
@@ -87,7 +100,9 @@ impl<O: Observer> Director<O> {
             reason: Reason::Template,
             overloaded,
         });
-        let Some(entry) = self.connections.get(slot) else { return };
+        let Some(entry) = self.connections.get(slot) else {
+            return;
+        };
         let state = entry.state;
         let note = match (entry.kind, state) {
             (EntryKind::OnePacket, _) => Note::OnePacket,
@@ -97,16 +112,23 @@ impl<O: Observer> Director<O> {
         if note == Note::OnePacket {
             self.free_one_packet(slot);
         }
-        let kind = if state.is_active() { Kind::PlacedActive } else { Kind::PlacedInactive };
+        let kind = if state.is_active() {
+            Kind::PlacedActive
+        } else {
+            Kind::PlacedInactive
+        };
         let service = &mut self.services[index.0 as usize];
         service.log(kind, Binding::Server(id), note, self.now, around!(self));
     }
 
     fn free_one_packet(&mut self, slot: Slot) {
-        let Some(entry) = self.connections.remove(slot) else { return };
+        let Some(entry) = self.connections.remove(slot) else {
+            return;
+        };
         if let Binding::Server(id) = entry.binding {
             let flow = super::flow_of(&entry.key, 0);
-            self.observer.closed(ServiceIndex(entry.service), id, &flow, &entry.traffic);
+            self.observer
+                .closed(ServiceIndex(entry.service), id, &flow, &entry.traffic);
         }
     }
 
@@ -130,7 +152,10 @@ impl<O: Observer> Director<O> {
     }
 
     fn change_controls(&mut self, template: Slot, by: i32) {
-        let entry = self.connections.get_mut(template).map(|entry| &mut entry.kind);
+        let entry = self
+            .connections
+            .get_mut(template)
+            .map(|entry| &mut entry.kind);
         if let Some(EntryKind::Template { controls }) = entry {
             *controls = controls.saturating_add_signed(by);
         }
@@ -145,19 +170,16 @@ impl<O: Observer> Director<O> {
 
     /// Classic thresholds are looked at when templates come and go, too.
     fn note_template(&mut self, slot: Slot, note: Note, at: Timestamp) {
-        let Some(entry) = self.connections.get(slot) else { return };
+        let Some(entry) = self.connections.get(slot) else {
+            return;
+        };
         let (binding, service) = (entry.binding, entry.service);
         let service = &mut self.services[service as usize];
         service.log(Kind::GoneInactive, binding, note, at, around!(self));
     }
 }
 
-fn template_key(
-    persistence: &Persistence,
-    service_port: u16,
-    mark: u32,
-    packet: &Packet,
-) -> Key {
+fn template_key(persistence: &Persistence, service_port: u16, mark: u32, packet: &Packet) -> Key {
     let client = Address(packet.source.0 & persistence.netmask);
     let own_port = packet.destination_port == service_port && service_port != FTP_PORT;
     if mark != 0 {
@@ -185,7 +207,10 @@ mod tests {
 
     #[test]
     fn a_mark_serves_every_protocol_and_port_with_one_template() {
-        let persistence = Persistence { timeout_s: 50, netmask: Persistence::ipv4_netmask(0xffff_ff00) };
+        let persistence = Persistence {
+            timeout_s: 50,
+            netmask: Persistence::ipv4_netmask(0xffff_ff00),
+        };
         let packet = |protocol, destination_port| Packet {
             source: Address::v4(0xc612_0007),
             destination: Address::v4(0x0a00_0001),
