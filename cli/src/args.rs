@@ -1,6 +1,11 @@
 //! What can stand on the command line. Values stay texts here: `equipoise_replay::setup` reads
 //! them, so that every message about them comes from one place.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "doc comments of options are help texts, which show no backticks"
+)]
+
 use std::path::PathBuf;
 
 use clap::{ArgMatches, Parser, Subcommand, ValueEnum};
@@ -115,7 +120,7 @@ pub(crate) struct Replay {
 
     /// Factor on the time since the first packet: 0.5 plays twice as fast, at 0 time stands still
     /// and no timer fires
-    #[arg(long, value_name = "F", default_value = "1", value_parser = scale)]
+    #[arg(long, value_name = "F", default_value = "1", value_parser = scale, allow_negative_numbers = true)]
     pub(crate) time_scale: f64,
 
     /// What to print
@@ -149,12 +154,7 @@ fn scale(text: &str) -> Result<f64, String> {
 /// `--service`, `--mark` and `--server` in the order in which they were written.
 pub(crate) fn items(matches: &ArgMatches) -> Vec<Item> {
     let mut items: Vec<(usize, Item)> = Vec::new();
-    let kinds: [(&str, fn(String) -> Item); 3] = [
-        ("service", Item::Service),
-        ("mark", Item::Mark),
-        ("server", Item::Server),
-    ];
-    for (id, kind) in kinds {
+    let mut add = |id: &str, kind: fn(String) -> Item| {
         let places = matches.indices_of(id).into_iter().flatten();
         let texts = matches.get_many::<String>(id).into_iter().flatten();
         items.extend(
@@ -162,7 +162,10 @@ pub(crate) fn items(matches: &ArgMatches) -> Vec<Item> {
                 .zip(texts)
                 .map(|(place, text)| (place, kind(text.clone()))),
         );
-    }
+    };
+    add("service", Item::Service);
+    add("mark", Item::Mark);
+    add("server", Item::Server);
     items.sort_by_key(|(place, _)| *place);
     items.into_iter().map(|(_, item)| item).collect()
 }
@@ -182,7 +185,10 @@ mod tests {
     fn services_and_servers_keep_their_order() {
         let line = "equipoise replay x --server a --service b --server c --mark d --server e";
         let matches = Args::command().get_matches_from(line.split(' '));
-        let items = items(matches.subcommand_matches("replay").expect("replay"));
+        let items = matches
+            .subcommand_matches("replay")
+            .map(items)
+            .unwrap_or_default();
         let server = |text: &str| Item::Server(text.to_owned());
         assert_eq!(
             items,

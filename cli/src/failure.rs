@@ -24,6 +24,10 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "so that map_err takes it by name"
+    )]
     pub(crate) fn input(line: impl ToString) -> Self {
         Self::Line(line.to_string(), FAILED)
     }

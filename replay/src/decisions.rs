@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use equipoise_core::{Decision, Endpoint};
@@ -88,7 +87,7 @@ impl Spool {
             client_port: packet.source_port,
             service: packet.destination.into(),
             service_port: packet.destination_port,
-            server: server.map(|server| real(server, packet.destination_port)),
+            server: server.map(|server| (server.address.into(), server.port)),
             reason: reason_name(decision.reason),
         });
         if let Err(error) = written {
@@ -118,16 +117,6 @@ impl Spool {
             }
         }
     }
-}
-
-/// Port 0 of a server stands for the port that the client used (`ip_vs_schedule`).
-fn real(server: Endpoint, destination_port: u16) -> (IpAddr, u16) {
-    let port = if server.port == 0 {
-        destination_port
-    } else {
-        server.port
-    };
-    (server.address.into(), port)
 }
 
 /// The decisions of a whole replay.

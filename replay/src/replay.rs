@@ -149,8 +149,6 @@ pub fn replay(
     let mut capture_errors = Vec::new();
     let mut batch = Vec::new();
     let mut runs = Vec::new();
-    let mut clock = None;
-    let mut end = None;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(options.threads)
         .build()
@@ -160,35 +158,25 @@ pub fn replay(
     while next_batch(&mut trace, &mut batch, &mut capture_errors) {
         watch.mark(&mut batch);
         if runs.is_empty() {
-            // Packets before the first that has a time are taken at its.
             let timed = batch.iter().find(|packet| packet.raw_time_ns.is_some());
-            let start = timed
-                .or(batch.first())
-                .map(|packet| packet.time)
-                .unwrap_or_default();
-            let started = Clock {
-                start,
-                scale: options.time_scale,
-            };
-            clock = Some(started);
+            let start = timed.map(|packet| packet.time).unwrap_or_default();
             let common = Common {
                 services: &setup.services,
                 settings: settings_of(&setup),
-                clock: started,
+                clock: Clock::new(start, options.time_scale),
                 seed: options.seed,
                 fallback: fallback.clone(),
             };
             runs = start_runs(&plans, &common, sources, options.decisions)?;
         }
-        end = batch.last().map(|packet| packet.time).or(end);
         pool.install(|| runs.par_iter_mut().for_each(|run| run.feed(&batch)));
     }
-    let Some((clock, end)) = clock.zip(end) else {
+    if runs.is_empty() {
         return Err(match capture_errors.into_iter().next() {
             Some(error) => error.into(),
             None => services::no_packets(sources, &trace),
         });
-    };
+    }
     if !watch.matched_any() {
         return Err(services::nothing_matched(&setup, &trace));
     }
@@ -200,8 +188,6 @@ pub fn replay(
         trace: &trace,
         survey: survey.as_ref(),
         watch: &watch,
-        end: clock.at(end),
-        clock,
         capture_errors: &capture_errors,
     };
     Ok(Outcome {

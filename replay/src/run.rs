@@ -27,7 +27,6 @@ pub(crate) struct Run {
     pub(crate) meter: Arc<Meter>,
     /// The first fault, and the packets that were being decided: the first and the last.
     pub(crate) fault: Option<(FaultReport, Option<Row>, Option<Row>)>,
-    pub(crate) faults: u64,
     /// Packets whose decision is not written yet, by tag.
     waiting: VecDeque<(Tag, Row, Option<Decision>)>,
     spool: Option<Spool>,
@@ -38,33 +37,53 @@ pub(crate) struct Run {
 /// From the trace's time to the run's.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
+    /// Where the run begins: t0, where it is known by then.
     pub(crate) start: Timestamp,
     pub(crate) scale: f64,
+    /// The time of the first packet that has one; packets before it are taken at the start.
+    t0: Option<Timestamp>,
 }
 
 impl Clock {
+    pub(crate) fn new(start: Timestamp, scale: f64) -> Self {
+        Self {
+            start,
+            scale,
+            t0: None,
+        }
+    }
+
     /// t0 + (t − t0) · scale, to the nanosecond.
-    pub(crate) fn at(self, time: Timestamp) -> Timestamp {
-        let elapsed = time.0.saturating_sub(self.start.0);
+    fn at(&mut self, packet: &TracePacket) -> Timestamp {
+        if self.t0.is_none() && packet.raw_time_ns.is_some() {
+            self.t0 = Some(packet.time);
+        }
+        let t0 = self.t0.unwrap_or(packet.time);
+        let elapsed = packet.time.0.saturating_sub(t0.0);
         #[expect(clippy::float_cmp, reason = "1 is exact, and so must be its result")]
         let scaled = if self.scale == 1.0 {
             elapsed
         } else {
-            // Saturates where the product is beyond 2^64.
-            (elapsed as f64 * self.scale).round() as u64
+            // Not negative; saturates where the product is beyond 2^64.
+            #[expect(clippy::cast_sign_loss, reason = "neither factor is negative")]
+            let scaled = (elapsed as f64 * self.scale).round() as u64;
+            scaled
         };
         Timestamp(self.start.0.saturating_add(scaled))
     }
+}
 
-    /// What timelines run over.
-    pub(crate) fn axis(self) -> Axis {
-        if self.scale > 0.0 {
-            Axis::Time
-        } else {
-            Axis::Connections
-        }
+/// What timelines run over: connections where time stands still.
+pub(crate) fn axis(time_scale: f64) -> Axis {
+    if time_scale > 0.0 {
+        Axis::Time
+    } else {
+        Axis::Connections
     }
 }
+
+/// Rows that wait at most for the decision of an earlier one: of a quiet service beside a busy one.
+const WAITING_LIMIT: usize = 8_192;
 
 /// What all runs have in common.
 pub(crate) struct Common<'a> {
@@ -84,7 +103,7 @@ impl Run {
         common: &Common<'_>,
         spool: Option<Spool>,
     ) -> Result<Self, (usize, ConfigError)> {
-        let recorder = Recorder::new(common.clock.start, common.clock.axis());
+        let recorder = Recorder::new(common.clock.start, axis(common.clock.scale));
         let mut director = Director::new(common.settings, recorder);
         director.advance(common.clock.start);
         let meter = Arc::new(Meter::default());
@@ -114,7 +133,6 @@ impl Run {
             director,
             meter,
             fault: None,
-            faults: 0,
             waiting: VecDeque::new(),
             spool,
             next_tag: 0,
@@ -131,9 +149,8 @@ impl Run {
                 return;
             }
             let tag = Tag(self.next_tag);
-            let outcome = self
-                .director
-                .packet(self.clock.at(packet.time), &packet.packet, tag);
+            let now = self.clock.at(packet);
+            let outcome = self.director.packet(now, &packet.packet, tag);
             match outcome {
                 Outcome::Decision => {
                     self.next_tag += 1;
@@ -146,6 +163,9 @@ impl Run {
             }
             if let Some(elapsed_ns) = packet.observed.first_response_ns {
                 self.director.first_response(&packet.packet, elapsed_ns);
+            }
+            if self.waiting.len() >= WAITING_LIMIT {
+                self.director.settle();
             }
             if !self.director.observer.fresh.is_empty() {
                 self.take_decisions();
@@ -179,14 +199,16 @@ impl Run {
         self.note_faults();
         while let Some((_, row, Some(decision))) = self.waiting.front() {
             if let Some(spool) = &mut self.spool {
-                let view = decision
+                let service = self.director.service(decision.service);
+                let server = decision
                     .server
                     .and_then(|id| self.director.server(decision.service, id));
-                let server = view.map(|view| Endpoint {
-                    address: view.config.address,
-                    port: view.config.port,
+                let packet_port = row.packet.packet.destination_port;
+                let real = service.zip(server).map(|(service, server)| Endpoint {
+                    address: server.config.address,
+                    port: service.real_port(server.config.port, packet_port),
                 });
-                spool.write(row, decision, server);
+                spool.write(row, decision, real);
             }
             self.waiting.pop_front();
         }
@@ -194,7 +216,6 @@ impl Run {
 
     fn note_faults(&mut self) {
         for report in std::mem::take(&mut self.director.observer.faults) {
-            self.faults += 1;
             if self.fault.is_none() {
                 let row = |tag: Option<Tag>| {
                     let found = self

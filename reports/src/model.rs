@@ -85,6 +85,9 @@ pub struct Settings {
     pub timeouts_s: BTreeMap<String, u32>,
     /// Switches under `net.ipv4.vs`, by name.
     pub sysctls: BTreeMap<String, u64>,
+    /// Which packets bear a firewall mark, as given: `7=tcp:10.0.0.0/28:80,443`; of rules that
+    /// match one packet the last one holds.
+    pub marks: Vec<String>,
     /// The seed that every run's seeds derive from.
     pub seed: u64,
     /// The policy that goes on after a fault, where one was given.

@@ -2,6 +2,11 @@
 //!
 //! Every test runs the binary in a folder of its own. What a policy decides is proved elsewhere.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a test ends where what it needs is not there"
+)]
+
 #[path = "cli/bad_input.rs"]
 mod bad_input;
 #[path = "cli/captures.rs"]

@@ -1,5 +1,10 @@
 //! The same decisions and counters as a real kernel, for every scheduler, in every way to run it.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a test ends where what it needs is not there"
+)]
+
 #[path = "../../schedulers/tests/common/interpreter.rs"]
 mod interpreter;
 
@@ -29,7 +34,7 @@ fn recorded(wanted: impl Fn(&str) -> bool + Copy) -> Vec<PathBuf> {
     paths.extend(own(&fixtures));
     match data::folder("EQUIPOISE_TRUTH", "../shared/kernel-truth") {
         Some(folder) => {
-            let anything = |name: &str| name.ends_with(".jsonl") || name == "sched_vectors.txt";
+            let anything = |name: &str| is_json_lines(name) || name == "sched_vectors.txt";
             assert!(
                 !data::files(&folder, anything).is_empty(),
                 "{} holds no *.jsonl and no sched_vectors.txt",
@@ -43,7 +48,13 @@ fn recorded(wanted: impl Fn(&str) -> bool + Copy) -> Vec<PathBuf> {
 }
 
 fn is_scenarios(name: &str) -> bool {
-    name.ends_with(".jsonl") && name != "tcp-states.jsonl"
+    is_json_lines(name) && name != "tcp-states.jsonl"
+}
+
+fn is_json_lines(name: &str) -> bool {
+    Path::new(name)
+        .extension()
+        .is_some_and(|extension| extension == "jsonl")
 }
 
 fn conclude(way: &str, tally: &Tally) {

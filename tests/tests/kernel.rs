@@ -1,6 +1,11 @@
 //! The kernel itself, in a virtual machine: the same packets through its IPVS and through
 //! `equipoise replay --time-scale 0 --decisions`, joined by packet.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a test ends where what it needs is not there"
+)]
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -79,6 +84,8 @@ const CASES: [Case; 4] = [
 struct Line {
     job: String,
     packet: Option<u64>,
+    /// Entries of the connection table at the end of the job.
+    connections: Option<usize>,
     dest: Option<String>,
     port: Option<u16>,
     result: Option<String>,
@@ -92,6 +99,9 @@ struct Row {
     server_port: String,
     reason: String,
 }
+
+/// By job and packet.
+type PacketLines = BTreeMap<(String, u64), Line>;
 
 /// Schedulers that no kernel at hand has built in are left to their own tests.
 fn schedulers() -> impl Iterator<Item = &'static str> {
@@ -113,16 +123,18 @@ fn kernel_of_the_current_profile_decides_alike() {
 
 fn compare(backend: &str, profile: &str) {
     let folder = tempfile::tempdir().expect("a folder");
-    let Some(kernel) = kernel_lines(backend, folder.path()) else {
+    let Some((mut kernel, connections)) = kernel_lines(backend, folder.path()) else {
         return;
     };
     let mut compared = 0;
     let mut wrong = Vec::new();
+    let mut scheduled: BTreeMap<String, usize> = BTreeMap::new();
     for case in &CASES {
         for row in our_rows(case, profile, folder.path()) {
             let job = job_name(case, &row.policy);
+            *scheduled.entry(job.clone()).or_default() += usize::from(!row.server.is_empty());
             let line = kernel
-                .get(&(job.clone(), row.packet))
+                .remove(&(job.clone(), row.packet))
                 .unwrap_or_else(|| panic!("{job}: no line for packet {}", row.packet));
             let theirs = match (&line.dest, line.port, line.result.as_deref()) {
                 (Some(dest), Some(port), _) => format!("{dest} {port}"),
@@ -144,6 +156,18 @@ fn compare(backend: &str, profile: &str) {
         compared - wrong.len()
     );
     assert!(compared > 0, "nothing was compared");
+    // The other way round: nothing that the kernel refused or scheduled lacks a row of ours.
+    let refused = |line: &Line| line.result.as_deref() == Some("no-destination");
+    let missed = kernel.iter().find(|(_, line)| refused(line));
+    assert!(
+        missed.is_none(),
+        "the kernel refused {:?}",
+        missed.map(|(packet, _)| packet)
+    );
+    assert_eq!(
+        scheduled, connections,
+        "connections of each job (right: the kernel's)"
+    );
     assert!(
         wrong.is_empty(),
         "{} disagree:\n{}",
@@ -152,15 +176,21 @@ fn compare(backend: &str, profile: &str) {
     );
 }
 
+fn skip(why: &str) {
+    println!("skipped: {why}");
+    let is_asked_for = std::env::var_os("EQUIPOISE_NEEDS_KERNEL").is_some();
+    assert!(!is_asked_for, "the kernel was asked for, and {why}");
+}
+
 /// What the kernel did with each client packet of each job; none where no machine can be had.
-fn kernel_lines(backend: &str, folder: &Path) -> Option<BTreeMap<(String, u64), Line>> {
+fn kernel_lines(backend: &str, folder: &Path) -> Option<(PacketLines, BTreeMap<String, usize>)> {
     let vm = data::repository().join("tests/vm");
     let made = Command::new("python3")
         .arg(vm.join("make-captures.py"))
         .arg(folder)
         .status();
     if !made.is_ok_and(|status| status.success()) {
-        println!("skipped: python3 did not make the captures");
+        skip("python3 did not make the captures");
         return None;
     }
     let shop = data::repository().join("tests/fixtures/capture/shop.pcap");
@@ -178,23 +208,23 @@ fn kernel_lines(backend: &str, folder: &Path) -> Option<BTreeMap<(String, u64), 
         .expect("the script starts");
     let errors = String::from_utf8_lossy(&output.stderr);
     if output.status.code() == Some(77) {
-        println!("skipped: {}", errors.trim());
-        assert!(
-            std::env::var_os("EQUIPOISE_NEEDS_KERNEL").is_none(),
-            "the kernel was asked for"
-        );
+        skip(errors.trim());
         return None;
     }
     assert!(output.status.success(), "{}: {errors}", output.status);
     let text = String::from_utf8(output.stdout).expect("text");
-    let lines = text
-        .lines()
-        .map(|line| serde_json::from_str::<Line>(line).expect(line));
-    Some(
-        lines
-            .filter_map(|line| Some(((line.job.clone(), line.packet?), line)))
-            .collect(),
-    )
+    let mut packets = BTreeMap::new();
+    let mut connections = BTreeMap::new();
+    for line in text.lines() {
+        let line: Line = serde_json::from_str(line).expect(line);
+        if let Some(count) = line.connections {
+            connections.insert(line.job.clone(), count);
+        }
+        if let Some(packet) = line.packet {
+            packets.insert((line.job.clone(), packet), line);
+        }
+    }
+    Some((packets, connections))
 }
 
 fn job_name(case: &Case, scheduler: &str) -> String {

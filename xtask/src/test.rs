@@ -61,7 +61,7 @@ fn step(what: &str, mut command: Command) -> Result<()> {
     let status = command
         .current_dir(root())
         .status()
-        .with_context(|| format!("{what}: {:?} does not start", command.get_program()))?;
+        .with_context(|| format!("{what}: {} does not start", command.get_program().display()))?;
     ensure!(status.success(), "{what}: {status}");
     Ok(())
 }

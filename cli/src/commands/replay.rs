@@ -103,8 +103,15 @@ fn cache() -> Option<CodeCache> {
 
 /// Warnings and failures go to standard error. Whether something failed.
 fn tell(outcome: &Outcome) -> bool {
+    let errors: Vec<String> = outcome
+        .capture_errors
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     for warning in &outcome.report.warnings {
-        eprintln!("equipoise: warning: {warning}");
+        if !errors.contains(warning) {
+            eprintln!("equipoise: warning: {warning}");
+        }
     }
     for capture in &outcome.report.trace.captures {
         for warning in &capture.warnings {
@@ -123,23 +130,31 @@ fn tell(outcome: &Outcome) -> bool {
             );
         }
     }
+    for error in &errors {
+        eprintln!("equipoise: {error}");
+    }
     outcome.has_ended_runs() || !outcome.capture_errors.is_empty()
 }
 
-/// A file appears whole or not at all; a pipe or a device is written as it is.
+/// A file appears whole or not at all; a pipe or a device is written as it is, and a link keeps
+/// pointing where it does.
 fn write_decisions(decisions: Decisions, path: &Path) -> io::Result<()> {
-    let is_special = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
-    if is_special {
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let is_stream = ["/dev", "/proc"]
+        .iter()
+        .any(|folder| path.starts_with(folder));
+    let is_special = std::fs::metadata(&target).is_ok_and(|metadata| !metadata.is_file());
+    if is_stream || is_special {
         return decisions.write_to(std::fs::OpenOptions::new().write(true).open(path)?);
     }
-    let folder = path
+    let folder = target
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
     let file = tempfile::Builder::new()
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
         .tempfile_in(folder.unwrap_or(Path::new(".")))?;
     decisions.write_to(BufWriter::new(&file))?;
-    file.persist(path).map_err(|error| error.error)?;
+    file.persist(&target).map_err(|error| error.error)?;
     Ok(())
 }
 

@@ -130,6 +130,23 @@ pub struct ServiceConfig {
     pub one_packet: bool,
 }
 
+impl ServiceConfig {
+    /// The port at the real server for a packet to `packet_port`: the server's own, unless it has
+    /// none or a persistent service was reached by another port than its own (`ip_vs_schedule`,
+    /// `ip_vs_sched_persist`).
+    pub const fn real_port(&self, server_port: u16, packet_port: u16) -> u16 {
+        let own_port = match self.key {
+            ServiceKey::Address { port, .. } => port,
+            ServiceKey::Mark { .. } => 0,
+        };
+        if server_port == 0 || self.persistence.is_some() && packet_port != own_port {
+            packet_port
+        } else {
+            server_port
+        }
+    }
+}
+
 /// A real server as `ipvsadm -a` would define it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerConfig {

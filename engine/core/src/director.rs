@@ -17,14 +17,16 @@ use crate::observer::{Counters, Decision, Observer, Reason, Refusal, ServiceInde
 use crate::service::{Arrival, Note, Service, Surroundings};
 use crate::tcp::{self, State, View};
 use crate::{
-    Flow, ForwardingMethod, KernelProfile, Packet, Protocol, ServerConfig, Sysctls, TcpFlags,
-    Timeouts, Timestamp,
+    Flow, ForwardingMethod, KernelProfile, Packet, Protocol, ServerConfig, ServiceConfig, Sysctls,
+    TcpFlags, Timeouts, Timestamp,
 };
 
 pub use configure::ConfigError;
 
 /// Port from which FTP servers open data connections; never scheduled as a client's.
 const FTP_DATA_PORT: u16 = 20;
+/// FTP's own port, whose service also catches passive data connections.
+const FTP_PORT: u16 = 21;
 /// Real servers hold at most this many entries of one service (27 bits of a place, one spare).
 const SERVERS_LIMIT: usize = 1 << 26;
 
@@ -75,7 +77,7 @@ pub enum CannotCreate {
     Reset,
     /// A TCP segment without SYN.
     MidStream,
-    /// From a client's port 20.
+    /// From a client's port 20, or for another port of an FTP service that is not persistent.
     FtpData,
     /// A protocol that is not scheduled.
     Protocol,
@@ -159,7 +161,7 @@ impl<O: Observer> Director<O> {
         self.advance(now);
         match self.connections.find(packet) {
             Some((slot, Direction::ToServer)) => self.client_packet(slot, packet, tag),
-            Some((slot, Direction::ToClient)) => self.server_packet(slot, packet),
+            Some((slot, Direction::ToClient)) => self.server_packet(slot, packet, tag),
             None => self.try_schedule(packet, tag, Reason::Scheduled),
         }
     }
@@ -242,6 +244,11 @@ impl<O: Observer> Director<O> {
         })
     }
 
+    /// How a service was defined.
+    pub fn service(&self, service: ServiceIndex) -> Option<&ServiceConfig> {
+        Some(&self.services.get(service.0 as usize)?.config)
+    }
+
     /// Whether some policy failed without a fallback, so that its service decides nothing more.
     pub fn is_stopped(&self) -> bool {
         self.services.iter().any(|service| service.stopped)
@@ -296,10 +303,18 @@ impl<O: Observer> Director<O> {
         Outcome::Forwarded
     }
 
-    fn server_packet(&mut self, slot: Slot, packet: &Packet) -> Outcome {
+    fn server_packet(&mut self, slot: Slot, packet: &Packet, tag: Tag) -> Outcome {
         let Some(entry) = self.connections.get_mut(slot) else {
             return Outcome::NotServed;
         };
+        // If the connection is refused, a packet to a service is that service's client's.
+        let unprivileged_from = self.settings.sysctls.unprivileged_port_start;
+        if matches!(entry.binding, Binding::Pending(_))
+            && self.table.find(packet, unprivileged_from).is_some()
+        {
+            self.services[entry.service as usize].settle(around!(self));
+            return self.packet(self.now, packet, tag);
+        }
         if entry.input_only {
             entry.traffic.packets_out += 1;
             entry.traffic.bytes_out += u64::from(packet.length);
@@ -371,7 +386,13 @@ impl<O: Observer> Director<O> {
         }
         if service.config.persistence.is_some() {
             self.schedule_persistent(index, packet, tag, reason);
-        } else if service.identity.mark == 0 && packet.destination_port != service.identity.port {
+        } else if service.is_wrong_port(packet) && service.identity.port == FTP_PORT {
+            // FTP's own service lets other ports pass (`ip_vs_leave`).
+            return Outcome::CannotCreate {
+                service: index,
+                why: CannotCreate::FtpData,
+            };
+        } else if service.is_wrong_port(packet) {
             self.services[index.0 as usize].settle(around!(self));
             self.observer.decided(&Decision {
                 tag,

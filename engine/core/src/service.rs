@@ -13,7 +13,7 @@ use crate::connections::{Binding, Connections, EntryKind, Slot};
 use crate::observer::{Decision, FaultReport, Observer, Reason, Refusal, ServiceIndex, Tag};
 use crate::server::{DELETED, Flip, ServerEntry};
 use crate::{
-    Fault, Flow, ForwardingMethod, KernelProfile, Load, Needs, Parameter, Policy, Protocol,
+    Fault, Flow, ForwardingMethod, KernelProfile, Load, Needs, Packet, Parameter, Policy, Protocol,
     Scheduler, Server, ServerId, ServiceConfig, ServiceIdentity, Timestamp,
 };
 
@@ -150,7 +150,7 @@ impl Service {
     }
 
     fn start_scheduler(&mut self, now: Timestamp) -> Result<(), Fault> {
-        self.scheduler = None;
+        self.drop_scheduler();
         let Scheduling {
             policy,
             parameters,
@@ -165,6 +165,11 @@ impl Service {
         self.scheduler = Some(scheduler);
         self.set_limits();
         Ok(())
+    }
+
+    /// Reached by a port that is not its own, as a port-0 service always is.
+    pub(crate) fn is_wrong_port(&self, packet: &Packet) -> bool {
+        self.identity.mark == 0 && packet.destination_port != self.identity.port
     }
 
     pub(crate) fn snapshot(&self) -> Vec<Server> {
@@ -570,7 +575,7 @@ impl Service {
         during: &'static str,
         observer: &mut O,
     ) {
-        self.scheduler = None;
+        self.drop_scheduler();
         if waiting.is_none() && self.scheduling.fallback.is_none() {
             self.stopped = true;
         }
@@ -583,10 +588,18 @@ impl Service {
         });
     }
 
+    /// Nothing is kept for an instance that is gone.
+    fn drop_scheduler(&mut self) {
+        self.scheduler = None;
+        self.needs = Needs::empty();
+        self.packed_limit = 0;
+        self.forget_changes();
+    }
+
     /// A fresh instance after a fault; where even that fails, the fallback decides from now on.
     fn restart(&mut self, now: Timestamp) {
         if self.scheduling.fallback.is_some() && self.start_scheduler(now).is_err() {
-            self.scheduler = None;
+            self.drop_scheduler();
         }
     }
 

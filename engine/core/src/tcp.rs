@@ -166,7 +166,9 @@ mod tests {
         let names: Vec<String> = steps
             .split(' ')
             .map(|step| {
-                let (view, flags) = step.split_once(':').unwrap();
+                let Some((view, flags)) = step.split_once(':') else {
+                    panic!("step {step}")
+                };
                 let view = match view {
                     "I" => View::Input,
                     "O" => View::Output,

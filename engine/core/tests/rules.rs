@@ -1,5 +1,10 @@
 //! Rules that no recording covers: marks with persistence, port 0, timers, faults and fallbacks.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a test ends where what it needs is not there"
+)]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 

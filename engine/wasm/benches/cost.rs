@@ -2,6 +2,7 @@
 //!
 //! `cargo bench -p equipoise-wasm`. Whole connections with all their events: arrive active, became
 //! inactive, gone. Medians; ratios are taken within one run, absolute figures are the machine's.
+#![expect(clippy::unwrap_used, reason = "a failed step fails the bench")]
 
 use std::hint::black_box;
 use std::path::Path;

@@ -68,13 +68,12 @@ impl ComponentPolicy {
     ) -> Result<Self, LoadError> {
         check_header(engine, bytes, name)?;
         let digest = Digest::of(bytes);
-        let component = match cache.get(engine, digest) {
-            Some(component) => component,
-            None => {
-                let component = compile(engine, bytes, name)?;
-                cache.put(engine, digest, &component);
-                component
-            }
+        let component = if let Some(component) = cache.get(engine, digest) {
+            component
+        } else {
+            let component = compile(engine, bytes, name)?;
+            cache.put(engine, digest, &component);
+            component
         };
         Self::link(engine, &component, digest, name)
     }
@@ -111,7 +110,7 @@ impl ComponentPolicy {
             .map_err(invalid)?;
         let mismatch = |(interface, error)| type_mismatch(name, interface, &error);
         let batch = component
-            .get_export_index(None, &contract::export("batch"))
+            .get_export_index(None, contract::export("batch"))
             .map(|_| batch::GuestIndices::new(&pre))
             .transpose()
             .map_err(|error| mismatch(("batch", error)))?;

@@ -17,7 +17,7 @@ use super::{Options, profile_name};
 use crate::capture::CaptureError;
 use crate::decisions::Row;
 use crate::record::{ServerFacts, ServiceFacts};
-use crate::run::{Clock, Run};
+use crate::run::{Run, axis};
 use crate::setup::{Origin, Setup};
 use crate::trace::Trace;
 
@@ -28,9 +28,6 @@ pub(super) struct Facts<'a> {
     pub(super) trace: &'a Trace,
     pub(super) survey: Option<&'a Survey>,
     pub(super) watch: &'a Watch,
-    pub(super) clock: Clock,
-    /// The run's time of the last packet.
-    pub(super) end: Timestamp,
     pub(super) capture_errors: &'a [CaptureError],
 }
 
@@ -103,6 +100,10 @@ impl Facts<'_> {
             u64::from(sysctls.expire_quiescent_template),
         );
         note("sloppy_tcp", u64::from(sysctls.sloppy_tcp));
+        note(
+            "ip_unprivileged_port_start",
+            u64::from(sysctls.unprivileged_port_start),
+        );
         if let Some(seconds) = switches.lblc_expiration_s {
             note("lblc_expiration", u64::from(seconds));
         }
@@ -117,6 +118,13 @@ impl Facts<'_> {
                 ("udp".to_owned(), timeouts.udp_s),
             ]),
             sysctls: named,
+            marks: self
+                .setup
+                .marks
+                .rules()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             seed: self.options.seed,
             fallback: self.options.fallback.clone(),
         }
@@ -213,12 +221,14 @@ impl Facts<'_> {
                 },
             }
         });
+        // The time of the last packet, or of the fault that ended the run.
+        let end = director.now();
         let facts = director.observer.services;
         let services = facts.into_iter().enumerate().zip(chosen);
         model::Run {
             policy: label,
             services: services
-                .map(|((place, facts), chosen)| self.service_run(place, facts, &chosen))
+                .map(|((place, facts), chosen)| self.service_run(place, facts, &chosen, end))
                 .collect(),
             fault,
         }
@@ -235,6 +245,7 @@ impl Facts<'_> {
         place: usize,
         facts: ServiceFacts,
         chosen: &crate::policy::Chosen,
+        end: Timestamp,
     ) -> ServiceRun {
         let service = &self.setup.services[place];
         let promised = promised(chosen.promise, &service.servers);
@@ -250,7 +261,7 @@ impl Facts<'_> {
             })
             .collect();
         let distribution = Distribution::from_counts(&counts);
-        let timeline_end = facts.end(self.clock.axis(), self.end);
+        let timeline_end = facts.end(axis(self.options.time_scale), end);
         let servers = facts.servers.into_iter().zip(&service.servers).enumerate();
         ServiceRun {
             service: service.config.key.to_string(),
@@ -267,48 +278,48 @@ impl Facts<'_> {
             overloaded_answers: facts.overloaded_answers,
             servers: servers
                 .map(|(id, (facts, config))| {
-                    self.server_run(facts, config, distribution.shares[id], promised[id])
+                    let shares = (distribution.shares[id], promised[id]);
+                    server_run(&facts, config, shares, end.0)
                 })
                 .collect(),
             timeline: Some(facts.timeline.finish(timeline_end)),
         }
     }
+}
 
-    fn server_run(
-        &self,
-        facts: ServerFacts,
-        config: &ServerConfig,
-        share: Option<f64>,
-        promised_share: Option<f64>,
-    ) -> ServerRun {
-        let end = self.end.0;
-        let traffic = facts.traffic;
-        ServerRun {
-            server: Endpoint {
-                address: config.address,
-                port: config.port,
-            }
-            .to_string(),
-            method: match config.method {
-                ForwardingMethod::Masquerading => Method::Nat,
-                ForwardingMethod::DirectRouting => Method::Dr,
-                ForwardingMethod::Tunneling => Method::Tun,
-            },
-            weight: config.weight,
-            upper_threshold: config.upper_threshold,
-            lower_threshold: config.lower_threshold,
-            connections: facts.connections,
-            share,
-            promised_share,
-            active: facts.active.finish(end),
-            entries: facts.entries.finish(end),
-            concurrent: facts.concurrent.finish(end),
-            bytes_in: traffic.bytes_in,
-            bytes_out: traffic.bytes_out,
-            packets_in: traffic.packets_in,
-            packets_out: traffic.packets_out,
-            observed_first_response: facts.first_response.latency_of_ns(),
+/// One server's row; `end_ns` is the end of the run.
+fn server_run(
+    facts: &ServerFacts,
+    config: &ServerConfig,
+    (share, promised_share): (Option<f64>, Option<f64>),
+    end_ns: u64,
+) -> ServerRun {
+    let traffic = facts.traffic;
+    ServerRun {
+        server: Endpoint {
+            address: config.address,
+            port: config.port,
         }
+        .to_string(),
+        method: match config.method {
+            ForwardingMethod::Masquerading => Method::Nat,
+            ForwardingMethod::DirectRouting => Method::Dr,
+            ForwardingMethod::Tunneling => Method::Tun,
+        },
+        weight: config.weight,
+        upper_threshold: config.upper_threshold,
+        lower_threshold: config.lower_threshold,
+        connections: facts.connections,
+        share,
+        promised_share,
+        active: facts.active.finish(end_ns),
+        entries: facts.entries.finish(end_ns),
+        concurrent: facts.concurrent.finish(end_ns),
+        bytes_in: traffic.bytes_in,
+        bytes_out: traffic.bytes_out,
+        packets_in: traffic.packets_in,
+        packets_out: traffic.packets_out,
+        observed_first_response: facts.first_response.latency_of_ns(),
     }
 }
 

@@ -61,6 +61,10 @@ const WITHOUT_EFFECT: [&str; 29] = [
     "sync_version",
 ];
 
+/// The longest expiration that the policies lblc and lblcr take: 2^31 − 1 ticks of 250 a second,
+/// in seconds.
+const EXPIRATION_MAX: u32 = 8_589_934;
+
 impl Switches {
     /// Applies one `NAME=VALUE`. The name may bear its prefix, `net.ipv4.vs.` (or `net.ipv4.` for
     /// `ip_unprivileged_port_start`); a switch given again takes the later value, as with sysctl.
@@ -74,6 +78,7 @@ impl Switches {
             .or_else(|| name.strip_prefix("net.ipv4."))
             .unwrap_or(name);
         let number = |what, maximum| text::number(what, value, 0, maximum);
+        let expiration = |what| text::number(what, value, 1, EXPIRATION_MAX);
         match short {
             "conn_reuse_mode" => self.sysctls.conn_reuse_mode = number("conn_reuse_mode", INT_MAX)?,
             "expire_nodest_conn" => {
@@ -85,10 +90,10 @@ impl Switches {
             }
             "sloppy_tcp" => self.sysctls.sloppy_tcp = number("sloppy_tcp", INT_MAX)? != 0,
             "lblc_expiration" => {
-                self.lblc_expiration_s = Some(number("lblc_expiration", INT_MAX)?);
+                self.lblc_expiration_s = Some(expiration("lblc_expiration")?);
             }
             "lblcr_expiration" => {
-                self.lblcr_expiration_s = Some(number("lblcr_expiration", INT_MAX)?);
+                self.lblcr_expiration_s = Some(expiration("lblcr_expiration")?);
             }
             "ip_unprivileged_port_start" => {
                 self.sysctls.unprivileged_port_start =

@@ -3,6 +3,8 @@
 //! The rules work like iptables' MARK target in their order: every packet passes all of them,
 //! and a later match overwrites the mark of an earlier one.
 
+use std::fmt;
+
 use equipoise_core::{Address, Family, Persistence, Protocol};
 
 use super::{Problem, text};
@@ -23,6 +25,36 @@ pub struct MarkRule {
     pub prefix: u8,
     /// Destination ports, first and last included.
     pub ports: Vec<(u16, u16)>,
+}
+
+/// `7=tcp:10.0.0.0/28:80,443`, as `--mark` takes it.
+impl fmt::Display for MarkRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            mark,
+            protocol,
+            network,
+            prefix,
+            ..
+        } = self;
+        if network.is_v4() {
+            write!(f, "{mark}={protocol}:{network}/{prefix}:")?;
+        } else {
+            write!(f, "{mark}={protocol}:[{network}]/{prefix}:")?;
+        }
+        if self.ports == [(0, u16::MAX)] {
+            return f.write_str("*");
+        }
+        for (place, (first, last)) in self.ports.iter().enumerate() {
+            let comma = if place == 0 { "" } else { "," };
+            if first == last {
+                write!(f, "{comma}{first}")?;
+            } else {
+                write!(f, "{comma}{first}-{last}")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl MarkRule {

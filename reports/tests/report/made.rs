@@ -64,6 +64,7 @@ pub(crate) fn report(policies: &[&str], servers: usize, clock: Clock) -> Report 
                 .map(|(name, value)| (name.to_owned(), value))
                 .into(),
             sysctls: counts(&[("conn_reuse_mode", 1), ("sloppy_tcp", 0)]),
+            marks: vec!["7=tcp:10.0.0.0/28:80,443".to_owned()],
             seed: 1,
             fallback: None,
         },

@@ -23,7 +23,7 @@ impl Algorithm for Dh {
     const NAME: &'static str = "dh";
     const SUMMARY: &'static str = "always the same server for a destination address";
     const NEEDS: Needs = Needs::DESTINATION;
-    const PROMISE: Promise = Promise::Equal;
+    const PROMISE: Promise = Promise::None;
 
     fn configure(_: &Setup<'_>) -> Result<Self, String> {
         Ok(Self)

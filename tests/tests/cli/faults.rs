@@ -1,5 +1,7 @@
 //! Policies that fail while they decide: their run ends, or a fallback decides; the others finish.
 
+use std::fmt::Write as _;
+
 use std::collections::BTreeMap;
 
 use crate::guests::guest;
@@ -55,7 +57,8 @@ fn without_a_fallback_the_first_fault_ends_the_run_and_no_other() {
             ("fault", ""),
             "{name}"
         );
-        text += &format!(
+        let _ = write!(
+            text,
             "{}packet {}: {:?}\n\n",
             ended.stderr,
             faulty.packet,
@@ -94,7 +97,8 @@ fn with_a_fallback_the_run_goes_on() {
         let rows = rows(&scene.read("d.csv"));
         assert_eq!(rows.len(), 473, "{name}");
         assert!(rows.iter().all(|row| !row.server.is_empty()), "{name}");
-        text += &format!(
+        let _ = write!(
+            text,
             "{}{:?}\n\n",
             ended.stderr,
             counts(&rows, &format!("{name}.wasm"))

@@ -393,7 +393,7 @@ fn counter(server: &mut Server, active: bool) -> &mut u32 {
     }
 }
 
-/// SplitMix64.
+/// `SplitMix64`.
 struct Random(u64);
 
 impl Random {

@@ -67,6 +67,7 @@ fn named(arguments: Vec<OsString>) -> Vec<OsString> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 mod tests {
     use super::*;
 

@@ -1,4 +1,9 @@
 //! The host against guests of all kinds.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failed step fails the test"
+)]
 
 mod cache;
 mod contract;
