@@ -27,3 +27,18 @@ fn the_table_in_the_readme_is_what_its_command_prints() {
         "README.md shows:\n{shown}\nprinted is:\n{printed}"
     );
 }
+
+#[test]
+fn the_picture_in_the_readme_is_what_its_command_draws() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let capture = "tests/fixtures/capture/shop.pcap";
+    let out = folder.path().display().to_string();
+    let output = command::equipoise(["replay", capture, "--out", &out]);
+    assert!(output.status.success());
+    let drawn = fs::read(folder.path().join("share.svg")).expect("share.svg");
+    let shown = fs::read(data::repository().join("docs/share.svg")).expect("docs/share.svg");
+    assert!(
+        drawn == shown,
+        "docs/share.svg is old: --out DIR writes it anew"
+    );
+}

@@ -584,3 +584,72 @@ fn one_packet_scheduling_decides_each_datagram_and_keeps_nothing() {
     assert_eq!(set.decisions(), "2 1 0 2");
     assert_eq!(set.director.connection_count(), 0);
 }
+
+#[test]
+fn a_reply_to_a_refused_client_that_is_a_service_itself_is_scheduled_there() {
+    for batch_limit in [0, 1024] {
+        let mut set = Set::plain(&Turns {
+            batch_limit,
+            ..Turns::default()
+        });
+        for number in 0..3 {
+            let server = server(number);
+            set.director
+                .delete_server(set.service, server.address, server.port)
+                .expect("gone");
+        }
+        let other = Address::v4(0x0a00_0002);
+        let key = ServiceKey::Address {
+            protocol: Protocol::Tcp,
+            address: other,
+            port: 80,
+        };
+        let config = ServiceConfig {
+            key,
+            persistence: None,
+            one_packet: false,
+        };
+        let scheduling = Scheduling {
+            policy: Arc::new(Turns::default()),
+            parameters: Vec::new(),
+            seed: 0,
+            fallback: None,
+        };
+        let second = set.director.add_service(config, scheduling).expect("two");
+        set.director
+            .add_server(second, server(9))
+            .expect("a server");
+        let from_service = Packet {
+            source: other,
+            source_port: 80,
+            ..syn(CLIENT, 1)
+        };
+        let reply = Packet {
+            source: VIP,
+            destination: other,
+            flags: TcpFlags::SYN | TcpFlags::ACK,
+            ..from_service
+        };
+        set.send(0, &from_service);
+        assert_eq!(set.send(0, &reply), Outcome::Decision);
+        assert_eq!(set.decisions(), "-n 0", "batch {batch_limit}");
+    }
+}
+
+#[test]
+fn the_real_port_is_the_servers_unless_persistence_was_reached_by_another() {
+    let plain = ServiceConfig {
+        key: tcp(80),
+        persistence: None,
+        one_packet: false,
+    };
+    assert_eq!(plain.real_port(8080, 80), 8080);
+    assert_eq!(plain.real_port(0, 80), 80);
+    assert_eq!(persistent(tcp(80)).real_port(8080, 80), 8080);
+    assert_eq!(persistent(tcp(0)).real_port(8080, 443), 443);
+    let mark = ServiceKey::Mark {
+        family: equipoise_core::Family::Ipv4,
+        mark: 7,
+    };
+    assert_eq!(persistent(mark).real_port(8080, 443), 443);
+}
