@@ -86,29 +86,24 @@ impl<A: Algorithm> Instance<A> {
     /// events of refused arrivals are void; missing key words read as 0.
     pub fn run(&mut self, keys: &[u64], events: &[u32], answers: &mut Vec<u32>) {
         let first = answers.len();
-        let asked = events.iter().filter(|event| asks(**event)).count();
-        // Until decided, and after a refusal, an answer is out of every list's range.
-        answers.resize(first + asked, NO_DESTINATION);
-        let answers = &mut answers[first..];
-        let mut arrivals = 0;
+        // Room for the most there can be, so that none of the pushes below moves the list.
+        answers.reserve(events.len());
         let mut keys = keys.iter().copied();
         for &event in events {
             let kind = event >> KIND_SHIFT;
             if asks(event) {
                 let arrival = read::<A>(&mut keys, event, self.now_us);
-                if let Some(place) = self.algorithm.schedule(&self.servers, &arrival) {
-                    answers[arrivals] = place as u32;
-                    if A::NEEDS.contains(Needs::LOADS) {
-                        self.count(kind, place);
-                    }
+                let place = self.algorithm.schedule(&self.servers, &arrival);
+                answers.push(place.map_or(NO_DESTINATION, |place| place as u32));
+                if let (Some(place), true) = (place, A::NEEDS.contains(Needs::LOADS)) {
+                    self.count(kind, place);
                 }
-                arrivals += 1;
             } else if kind < EFFECTS.len() as u32 {
-                self.count(kind, place_of(event, answers));
+                self.count(kind, place_of(event, &answers[first..]));
             } else if A::NEEDS.contains(Needs::TIME) && kind == Kind::Time as u32 {
                 self.now_us = keys.next().unwrap_or(self.now_us);
             } else {
-                self.flag(Kind::of(event), place_of(event, answers));
+                self.flag(Kind::of(event), place_of(event, &answers[first..]));
             }
         }
     }
