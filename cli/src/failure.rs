@@ -1,6 +1,6 @@
 //! One line for the user, and the exit code that goes with it.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -15,12 +15,20 @@ pub(crate) const USAGE: u8 = 2;
 /// Our own bug (`EX_SOFTWARE` of sysexits.h).
 pub(crate) const SOFTWARE: u8 = 70;
 
-/// Why the command did not do what it was asked.
-pub(crate) enum Failure {
-    /// Whoever read our output has gone: no error of theirs or ours.
-    ReaderLeft,
-    /// One line, and a code.
-    Line(String, u8),
+/// Why the command did not do what it was asked: one line, and a code.
+pub(crate) struct Failure(pub(crate) String, pub(crate) u8);
+
+/// One line on standard error, whether anybody reads it or not.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "equipoise: {line}");
+}
+
+/// That whoever read our output has gone is no error of theirs or ours.
+pub(crate) fn unless_reader_left(written: io::Result<()>) -> io::Result<()> {
+    written.or_else(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(error),
+    })
 }
 
 impl Failure {
@@ -29,23 +37,16 @@ impl Failure {
         reason = "so that map_err takes it by name"
     )]
     pub(crate) fn input(line: impl ToString) -> Self {
-        Self::Line(line.to_string(), FAILED)
+        Self(line.to_string(), FAILED)
     }
 
     /// Writing to standard output failed.
     pub(crate) fn output(error: &io::Error) -> Self {
-        if error.kind() == io::ErrorKind::BrokenPipe {
-            Self::ReaderLeft
-        } else {
-            Self::input(format!("cannot write to standard output: {error}"))
-        }
+        Self::input(format!("cannot write to standard output: {error}"))
     }
 
     /// Writing a file that the user named failed.
     pub(crate) fn writing(path: &Path, error: &io::Error) -> Self {
-        if error.kind() == io::ErrorKind::BrokenPipe {
-            return Self::ReaderLeft;
-        }
         // Only the kind: the rest may name a temporary file that nobody asked for.
         let what = error.kind();
         Self::input(format!(
@@ -55,13 +56,9 @@ impl Failure {
     }
 
     pub(crate) fn report(self) -> ExitCode {
-        match self {
-            Self::ReaderLeft => ExitCode::SUCCESS,
-            Self::Line(line, code) => {
-                eprintln!("equipoise: {line}");
-                ExitCode::from(code)
-            }
-        }
+        let Self(line, code) = self;
+        say(&line);
+        ExitCode::from(code)
     }
 }
 
@@ -72,7 +69,7 @@ impl From<SetupError> for Failure {
         } else {
             FAILED
         };
-        Self::Line(error.to_string(), code)
+        Self(error.to_string(), code)
     }
 }
 
@@ -86,7 +83,7 @@ impl From<PolicyError> for Failure {
         } else {
             FAILED
         };
-        Self::Line(error.to_string(), code)
+        Self(error.to_string(), code)
     }
 }
 
@@ -95,7 +92,7 @@ impl From<ReplayError> for Failure {
         match error {
             ReplayError::Setup(error) => error.into(),
             ReplayError::Policy(error) => error.into(),
-            ReplayError::Parameters { .. } => Self::Line(error.to_string(), USAGE),
+            ReplayError::Parameters { .. } => Self(error.to_string(), USAGE),
             other => Self::input(other),
         }
     }

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches};
 
 use args::{Args, Command, PolicyCommand};
-use failure::{Failure, SOFTWARE};
+use failure::{Failure, SOFTWARE, say};
 
 fn main() -> ExitCode {
     // The hook prints where it happened; this says whose fault it is.
@@ -22,9 +22,7 @@ fn main() -> ExitCode {
         Ok(Ok(code)) => code,
         Ok(Err(failure)) => failure.report(),
         Err(_) => {
-            eprintln!(
-                "equipoise: this is a bug in equipoise: please report it with the command line"
-            );
+            say("this is a bug in equipoise: please report it with the command line");
             ExitCode::from(SOFTWARE)
         }
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use equipoise_schedulers::registry;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, unless_reader_left};
 
 /// `equipoise policy list`.
 pub(crate) fn list() -> Result<ExitCode, Failure> {
@@ -31,8 +31,7 @@ pub(crate) fn list() -> Result<ExitCode, Failure> {
             );
         }
     }
-    std::io::stdout()
-        .write_all(out.as_bytes())
+    unless_reader_left(std::io::stdout().write_all(out.as_bytes()))
         .map_err(|error| Failure::output(&error))?;
     Ok(ExitCode::SUCCESS)
 }

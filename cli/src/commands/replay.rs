@@ -9,15 +9,16 @@ use equipoise_replay::capture::Source;
 use equipoise_replay::policy::Policies;
 use equipoise_replay::replay::{self, Options, Outcome};
 use equipoise_replay::setup::{self, Item, Setup};
-use equipoise_reports::model::Costs;
+use equipoise_reports::model::{self, Costs, Fault};
 use equipoise_reports::table::{Colour, Style};
 use equipoise_reports::{Report, output, runs, table};
 use equipoise_wasm::{CodeCache, Engine, Limits};
 
 use crate::args::{Format, Replay};
-use crate::failure::{FAILED, Failure, USAGE};
+use crate::failure::{FAILED, Failure, USAGE, say, unless_reader_left};
 
 pub(crate) fn run(args: Replay, items: Vec<Item>) -> Result<ExitCode, Failure> {
+    spare_inputs(&args)?;
     let setup = Setup::assemble(&written(&args, items)?)?;
     let engine = Engine::new(Limits::default()).map_err(Failure::input)?;
     let mut policies = Policies::new(engine, cache(), setup.kernel, setup.switches);
@@ -37,7 +38,8 @@ pub(crate) fn run(args: Replay, items: Vec<Item>) -> Result<ExitCode, Failure> {
 
     // Files first, so that a reader who leaves early does not cost them.
     if let Some((decisions, path)) = decisions.zip(args.decisions.as_deref()) {
-        write_decisions(decisions, path).map_err(|error| Failure::writing(path, &error))?;
+        unless_reader_left(write_decisions(decisions, path))
+            .map_err(|error| Failure::writing(path, &error))?;
     }
     if let Some(folder) = &args.out {
         output::write_dir(folder, &report).map_err(Failure::input)?;
@@ -48,6 +50,23 @@ pub(crate) fn run(args: Replay, items: Vec<Item>) -> Result<ExitCode, Failure> {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// The decisions must not take the place of what they are made from.
+fn spare_inputs(args: &Replay) -> Result<(), Failure> {
+    let Some(path) = args.decisions.as_deref().filter(|path| path.is_file()) else {
+        return Ok(());
+    };
+    let target = std::fs::canonicalize(path).ok();
+    let mut inputs = args.captures.iter().chain(&args.rules);
+    if inputs.any(|input| std::fs::canonicalize(input).ok() == target) {
+        let line = format!(
+            "--decisions {}: it is an input and would be replaced: name another file",
+            path.display()
+        );
+        return Err(Failure(line, USAGE));
+    }
+    Ok(())
 }
 
 fn written(args: &Replay, items: Vec<Item>) -> Result<setup::Options, Failure> {
@@ -84,7 +103,7 @@ fn sources(captures: &[PathBuf]) -> Result<Vec<Source>, Failure> {
     {
         let line =
             "- stands for standard input, which can be read once: give one -, and files".to_owned();
-        return Err(Failure::Line(line, USAGE));
+        return Err(Failure(line, USAGE));
     }
     captures
         .iter()
@@ -110,30 +129,47 @@ fn tell(outcome: &Outcome) -> bool {
         .collect();
     for warning in &outcome.report.warnings {
         if !errors.contains(warning) {
-            eprintln!("equipoise: warning: {warning}");
+            say(&format!("warning: {warning}"));
         }
     }
     for capture in &outcome.report.trace.captures {
         for warning in &capture.warnings {
-            eprintln!("equipoise: warning: {warning}");
+            say(&format!("warning: {warning}"));
         }
     }
     for run in &outcome.report.runs {
         if let Some(fault) = &run.fault {
-            let place = fault.capture.as_ref().zip(fault.packet);
-            let place = place.map_or_else(String::new, |(capture, packet)| {
-                format!(" at {capture}, packet {packet}")
-            });
-            eprintln!(
-                "equipoise: policy {} for {}{place}: {}",
-                run.policy, fault.service, fault.what
-            );
+            say(&fault_line(run, fault));
         }
     }
     for error in &errors {
-        eprintln!("equipoise: {error}");
+        say(error);
     }
     outcome.has_ended_runs() || !outcome.capture_errors.is_empty()
+}
+
+/// What befell a policy, and what came of it.
+fn fault_line(run: &model::Run, fault: &Fault) -> String {
+    let place = fault.capture.as_ref().zip(fault.packet);
+    let place = place.map_or_else(String::new, |(capture, packet)| {
+        format!(" at {capture}, packet {packet}")
+    });
+    let what = format!(
+        "policy {} for {}{place}: {}",
+        run.policy, fault.service, fault.what
+    );
+    match fault.outcome {
+        model::Outcome::Ended => {
+            format!("{what}; its run ends there: mend it, or let --fallback NAME go on")
+        }
+        model::Outcome::Fallback => {
+            let reasons = run.services.iter().map(|service| &service.reasons);
+            let decided: u64 = reasons
+                .filter_map(|reasons| reasons.get(&model::Reason::Fallback))
+                .sum();
+            format!("warning: {what}; the fallback decided {decided} connections")
+        }
+    }
 }
 
 /// A file appears whole or not at all; a pipe or a device is written as it is, and a link keeps
@@ -168,8 +204,7 @@ fn print(report: &Report, format: Format) -> Result<(), Failure> {
         },
         Format::Csv => runs::write(report, Vec::new()).and_then(|csv| stdout.write_all(&csv)),
     };
-    written
-        .and_then(|()| stdout.flush())
+    unless_reader_left(written.and_then(|()| stdout.flush()))
         .map_err(|error| Failure::output(&error))
 }
 

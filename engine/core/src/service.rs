@@ -353,8 +353,15 @@ impl Service {
                 faulted |= answer.is_err();
                 Some(answer)
             };
-            // After the fault that stopped the service, later arrivals were never asked about.
-            let server = answer.and_then(|answer| self.conclude(arrival, answer, around));
+            let server = if let Some(answer) = answer {
+                self.conclude(arrival, answer, around)
+            } else {
+                // After the fault that stopped the service, later arrivals were never asked about.
+                for slot in [arrival.template, arrival.slot] {
+                    around.connections.remove(slot);
+                }
+                None
+            };
             given.push(server);
             if let Some(id) = server {
                 self.count(id, kind, event.note, event.at, around);

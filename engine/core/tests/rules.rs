@@ -341,6 +341,23 @@ fn a_trap_in_a_batch_names_the_packets_of_the_call() {
 }
 
 #[test]
+fn a_fault_leaves_nothing_waiting() {
+    let policy = Turns {
+        fails_at: vec![2],
+        batch_limit: 1024,
+        ..Turns::default()
+    };
+    let mut set = Set::plain(&policy);
+    for port in 1..=5 {
+        set.send(0, &syn(CLIENT, port));
+    }
+    // A second SYN cannot wait for the decision on the first.
+    assert_eq!(set.send(0, &syn(CLIENT, 5)), Outcome::Stopped);
+    assert_eq!(set.decisions(), "2 1 -!");
+    assert_eq!(set.director.connection_count(), 2);
+}
+
+#[test]
 fn with_a_fallback_a_fresh_instance_goes_on() {
     for (batch_limit, wanted) in [(0, "2 1 2f 2 1 0"), (1024, "2 1 2f 1f 0f 2f")] {
         let policy = Turns {

@@ -173,7 +173,22 @@ fn places_that_cannot_be_written() {
         "replay shop.pcap --policy rr --out file",
         "replay shop.pcap --policy rr --out file/out",
     ]));
-    assert_eq!(scene.files("."), before);
+    assert!(scene.files(".") == before);
+
+    // Nor is an input replaced.
+    scene.write("rules", "-A -t 10.0.0.1:80 -s rr\n");
+    std::os::unix::fs::symlink("shop.pcap", scene.path("link")).expect("a link");
+    let before = scene.files(".");
+    insta::assert_snapshot!(
+        "inputs",
+        scene.table(&[
+            "replay shop.pcap --decisions ./shop.pcap",
+            "replay link --decisions shop.pcap",
+            "replay shop.pcap --rules rules --decisions rules",
+        ])
+    );
+    assert!(scene.files(".") == before);
+
     let full = fs::OpenOptions::new()
         .write(true)
         .open("/dev/full")

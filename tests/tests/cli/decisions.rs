@@ -1,6 +1,6 @@
 //! The decisions file: its columns, its order, and which packets have a row.
 
-use crate::made::{ack, exchange, pcap, pcapng_without_times, syn, udp};
+use crate::made::{ack, exchange, pcap, pcapng, syn, udp};
 use crate::scene::{Scene, reasons, rows};
 
 const HEADER: &str = "capture,policy,connection,packet,time_ns,protocol,client,client_port,\
@@ -111,13 +111,38 @@ fn packets_count_from_1_in_their_capture_and_bear_its_time() {
 fn packets_without_a_time_have_rows_without_one() {
     let scene = Scene::new();
     let packets = exchange("192.0.2.1:1025", "10.0.0.1:80");
-    scene.write("timeless.pcapng", pcapng_without_times(&packets));
+    let timeless: Vec<_> = packets.into_iter().map(|packet| (None, packet)).collect();
+    scene.write("timeless.pcapng", pcapng(&timeless));
     let ended = scene.run("replay timeless.pcapng --policy rr --decisions d.csv --out out");
     assert_eq!(ended.code, Some(0));
     insta::assert_snapshot!(ended.stderr);
     let rows = rows(&scene.read("d.csv"));
     assert_eq!(reasons(&rows), ["scheduled"]);
     assert_eq!(rows[0].time_ns, None);
+}
+
+#[test]
+fn a_trace_begins_with_its_first_time() {
+    let scene = Scene::new();
+    let times = [None, Some(1_000_000_000), None, Some(1_000_000_010)];
+    let packets: Vec<_> = (1025..)
+        .zip(times)
+        .map(|(port, second)| (second, syn(&format!("192.0.2.1:{port}"), "10.0.0.1:80")))
+        .collect();
+    scene.write("late.pcapng", pcapng(&packets));
+    let ended = scene
+        .run("replay late.pcapng --policy rr --server 10.1.0.1:80 --decisions d.csv --format json");
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let seconds = |row: &crate::scene::Row| row.time_ns.map(|ns| (ns / 1_000_000_000) as u32);
+    let rows = rows(&scene.read("d.csv"));
+    assert_eq!(rows.iter().map(seconds).collect::<Vec<_>>(), times);
+    // Three wait for the last one, ten seconds long.
+    let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    let entries = &report["runs"][0]["services"][0]["servers"][0]["entries"];
+    assert_eq!(
+        (&entries["peak"], &entries["mean"]),
+        (&4.into(), &3.0.into())
+    );
 }
 
 #[test]

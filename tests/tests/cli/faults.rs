@@ -31,8 +31,12 @@ fn without_a_fallback_the_first_fault_ends_the_run_and_no_other() {
         "trap",
         "trap-100th",
         "endless",
+        "endless-stack",
+        "huge-allocation",
+        "wild-pointer",
         "unknown-server",
         "quiesced-server",
+        "few-answers",
     ] {
         let scene = scene(name);
         let line = format!(

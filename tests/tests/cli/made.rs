@@ -60,18 +60,23 @@ pub(crate) fn pcap(packets: &[(u32, Packet)]) -> Vec<u8> {
     bytes
 }
 
-/// A pcapng of raw IP in blocks that bear no time (Simple Packet Blocks).
-pub(crate) fn pcapng_without_times(packets: &[Packet]) -> Vec<u8> {
+/// A pcapng of raw IP; a packet without a second stands in a block that bears no time (a Simple
+/// Packet Block).
+pub(crate) fn pcapng(packets: &[(Option<u32>, Packet)]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    block(
-        &mut bytes,
-        0x0a0d_0d0a,
-        &[0x1a2b_3c4d, 1, u32::MAX, u32::MAX],
-        &[],
-    );
+    let header = [0x1a2b_3c4d, 1, u32::MAX, u32::MAX];
+    block(&mut bytes, 0x0a0d_0d0a, &header, &[]);
     block(&mut bytes, 1, &[101, 0], &[]);
-    for packet in packets {
-        block(&mut bytes, 3, &[packet.len() as u32], packet);
+    for (second, packet) in packets {
+        let length = packet.len() as u32;
+        match second {
+            None => block(&mut bytes, 3, &[length], packet),
+            Some(second) => {
+                let micros = u64::from(*second) * 1_000_000;
+                let (high, low) = ((micros >> 32) as u32, micros as u32);
+                block(&mut bytes, 6, &[0, high, low, length, length], packet);
+            }
+        }
     }
     bytes
 }

@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use equipoise_tests::command::equipoise;
 
-use crate::scene::{SHOP, Scene};
+use crate::scene::Scene;
 
 /// Digests change with every build of a component.
 fn without_digests(text: &str) -> String {
@@ -96,24 +96,29 @@ fn a_reader_who_leaves_early_is_no_failure() {
     for line in [
         "replay shop.pcap --format json --out out",
         "replay shop.pcap",
-        "replay shop.pcap --policy rr --decisions /dev/stdout",
+        "replay shop.pcap --policy rr --ops",
+        "replay shop.pcap --policy rr --decisions /dev/stdout --out beside",
         "policy list",
     ] {
-        let mut command = scene.command(line);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("equipoise starts");
-        drop(child.stdout.take());
-        let output = child.wait_with_output().expect("equipoise ends");
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(
-            (output.status.code(), stderr.as_ref()),
-            (Some(0), ""),
-            "{line}"
-        );
+        assert_eq!(code_without_readers(&scene, line), Some(0), "{line}");
     }
-    assert!(
-        scene.path("out/report.json").is_file(),
-        "files are written all the same"
-    );
-    assert!(scene.path(SHOP).is_file());
+    // Files are written all the same.
+    assert!(scene.path("out/report.json").is_file());
+    assert!(scene.path("beside/report.json").is_file());
+
+    // A failure is one, with readers or without.
+    scene.write("trap.wasm", crate::guests::guest("trap"));
+    for line in ["replay missing.pcap", "replay shop.pcap --policy trap.wasm"] {
+        assert_eq!(code_without_readers(&scene, line), Some(1), "{line}");
+    }
+}
+
+/// The exit code where nobody reads what is said.
+fn code_without_readers(scene: &Scene, line: &str) -> Option<i32> {
+    let mut command = scene.command(line);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("equipoise starts");
+    drop(child.stdout.take());
+    drop(child.stderr.take());
+    child.wait().expect("equipoise ends").code()
 }
