@@ -4,6 +4,8 @@
 //! typed scheduler, up to a batch later for a packed one. Both ways go through the same code, so a
 //! batch sees what single calls would have seen.
 
+mod count;
+
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -11,7 +13,7 @@ use alloc::vec::Vec;
 use crate::batch::{self, Kind, LOCAL, NO_DESTINATION, PLACE_MASK};
 use crate::connections::{Binding, Connections, EntryKind, Slot};
 use crate::observer::{Decision, FaultReport, Observer, Reason, Refusal, ServiceIndex, Tag};
-use crate::server::{DELETED, Flip, ServerEntry};
+use crate::server::{DELETED, ServerEntry};
 use crate::{
     Fault, Flow, ForwardingMethod, KernelProfile, Load, Needs, Packet, Parameter, Policy, Protocol,
     Scheduler, Server, ServerId, ServiceConfig, ServiceIdentity, Timestamp,
@@ -608,71 +610,6 @@ impl Service {
         if self.scheduling.fallback.is_some() && self.start_scheduler(now).is_err() {
             self.drop_scheduler();
         }
-    }
-
-    /// Applies an event to the counters and the overload flag of a server.
-    fn count<O: Observer>(
-        &mut self,
-        id: u32,
-        kind: Kind,
-        note: Note,
-        at: Timestamp,
-        around: &mut Surroundings<'_, O>,
-    ) {
-        let profile = around.profile;
-        let server = &mut self.servers[id as usize];
-        let counters = &mut server.counters;
-        let stateless = u32::from(note == Note::Stateless);
-        let flip = match note {
-            Note::TemplateBound => server.bound(profile),
-            Note::TemplateGone => server.unbound(profile),
-            Note::OnePacket => server.pass_one_packet(profile),
-            Note::Plain | Note::Stateless => match kind {
-                Kind::ArriveActive | Kind::PlacedActive => {
-                    counters.active += 1;
-                    server.bound(profile)
-                }
-                Kind::ArriveInactive | Kind::PlacedInactive => {
-                    counters.inactive += 1;
-                    counters.stateless += stateless;
-                    server.bound(profile)
-                }
-                Kind::ArriveOnePacket => server.pass_one_packet(profile),
-                Kind::BecameActive => {
-                    counters.inactive -= 1;
-                    counters.active += 1;
-                    None
-                }
-                Kind::BecameInactive => {
-                    counters.active -= 1;
-                    counters.inactive += 1;
-                    None
-                }
-                Kind::GoneActive => {
-                    counters.active -= 1;
-                    server.unbound(profile)
-                }
-                Kind::GoneInactive => {
-                    counters.inactive -= 1;
-                    counters.stateless -= stateless;
-                    server.unbound(profile)
-                }
-                Kind::Overloaded | Kind::Available | Kind::Time => None,
-            },
-        };
-        let loads_changed = self.needs.contains(Needs::LOADS) && kind != Kind::ArriveOnePacket;
-        if (flip.is_some() || loads_changed) && !server.dirty {
-            server.dirty = true;
-            self.dirty.push(id);
-        }
-        if let (Some(flip), true, true) = (flip, self.packed_limit > 0, server.is_listed()) {
-            let kind = match flip {
-                Flip::Set => Kind::Overloaded,
-                Flip::Cleared => Kind::Available,
-            };
-            self.wire.push(kind.word(server.place));
-        }
-        around.observer.counted(at, self.index, id, server.counters);
     }
 }
 

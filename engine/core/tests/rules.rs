@@ -229,6 +229,15 @@ impl Set {
         )
     }
 
+    fn delete_servers(&mut self) {
+        for number in 0..3 {
+            let server = server(number);
+            self.director
+                .delete_server(self.service, server.address, server.port)
+                .expect("gone");
+        }
+    }
+
     fn send(&mut self, seconds: u64, packet: &Packet) -> Outcome {
         self.tag += 1;
         let now = Timestamp(seconds * Timestamp::SECOND);
@@ -261,12 +270,7 @@ fn packets_after_a_refused_syn_belong_to_nothing() {
             batch_limit,
             ..Turns::default()
         });
-        for number in 0..3 {
-            let server = server(number);
-            set.director
-                .delete_server(set.service, server.address, server.port)
-                .expect("gone");
-        }
+        set.delete_servers();
         set.send(0, &syn(CLIENT, 1));
         let data = Packet {
             flags: TcpFlags::ACK,
@@ -609,12 +613,7 @@ fn a_reply_to_a_refused_client_that_is_a_service_itself_is_scheduled_there() {
             batch_limit,
             ..Turns::default()
         });
-        for number in 0..3 {
-            let server = server(number);
-            set.director
-                .delete_server(set.service, server.address, server.port)
-                .expect("gone");
-        }
+        set.delete_servers();
         let other = Address::v4(0x0a00_0002);
         let key = ServiceKey::Address {
             protocol: Protocol::Tcp,
