@@ -22,6 +22,10 @@ use crate::{
 /// Events that wait at most, arrivals or not: bounds memory where nothing arrives.
 const LOG_LIMIT: usize = 4096;
 
+/// Calls that may run into their deadline before the policy is set aside for its fallback: each
+/// makes everybody wait that long.
+const MOST_DEADLINES: u32 = 3;
+
 /// What decides for a service: the policy, how it is set up, and what steps in when it fails.
 #[derive(Clone)]
 pub struct Scheduling {
@@ -86,6 +90,7 @@ pub(crate) struct Service {
     scheduling: Scheduling,
     scheduler: Option<Box<dyn Scheduler>>,
     fallback: Option<Box<dyn Scheduler>>,
+    deadlines_exceeded: u32,
     needs: Needs,
     /// Arrivals that one call may hold; 0: the scheduler has no packed twin.
     packed_limit: usize,
@@ -98,6 +103,9 @@ pub(crate) struct Service {
     arrivals: Vec<Arrival>,
     keys: Vec<u64>,
     wire: Vec<u32>,
+    /// Words up to the last arrival. What comes after it is told with the next one, as a typed
+    /// scheduler is told of it; a new list of servers tells it all at once.
+    wire_asked: usize,
     wire_time_us: Option<u64>,
     answers: Vec<u32>,
     changed: Vec<Load>,
@@ -124,6 +132,7 @@ impl Service {
             scheduling,
             scheduler: None,
             fallback: None,
+            deadlines_exceeded: 0,
             needs: Needs::empty(),
             packed_limit: 0,
             waiting_limit: 1,
@@ -133,6 +142,7 @@ impl Service {
             arrivals: Vec::new(),
             keys: Vec::new(),
             wire: Vec::new(),
+            wire_asked: 0,
             wire_time_us: None,
             answers: Vec::new(),
             changed: Vec::new(),
@@ -147,6 +157,7 @@ impl Service {
     pub(crate) fn swap(&mut self, scheduling: Scheduling, now: Timestamp) -> Result<(), Fault> {
         self.scheduling = scheduling;
         self.fallback = None;
+        self.deadlines_exceeded = 0;
         self.stopped = false;
         self.start_scheduler(now)
     }
@@ -184,6 +195,7 @@ impl Service {
     /// The list gives everything as it stands, so what was to be told separately is told.
     fn forget_changes(&mut self) {
         self.wire.clear();
+        self.wire_asked = 0;
         self.keys.clear();
         self.wire_time_us = None;
         for id in self.dirty.drain(..) {
@@ -275,6 +287,7 @@ impl Service {
             self.keys.push(now_us);
         }
         self.wire.push(word);
+        self.wire_asked = self.wire.len();
         batch::push_keys(&mut self.keys, self.needs, &arrival.flow);
     }
 
@@ -322,7 +335,7 @@ impl Service {
         let one_call = self.packed_limit > 0 && !self.has_thresholds && self.scheduler.is_some();
         let mut faulted = false;
         self.answers.clear();
-        let outcome = if one_call && !self.wire.is_empty() {
+        let outcome = if one_call && self.wire_asked > 0 {
             self.run_packed(arrivals.len())
         } else {
             Ok(())
@@ -369,6 +382,7 @@ impl Service {
                 self.count(id, kind, event.note, event.at, around);
             }
         }
+        self.name_servers(&given);
         if faulted && !self.stopped {
             self.restart(log[log.len() - 1].at);
         }
@@ -401,15 +415,33 @@ impl Service {
         self.count(id, kind, event.note, event.at, around);
     }
 
-    /// One call for everything on the wire.
+    /// What stays on the wire may name arrivals of the batch that has just been decided: from now
+    /// on by their servers' places.
+    fn name_servers(&mut self, given: &[Option<u32>]) {
+        let servers = &self.servers;
+        self.wire.retain_mut(|word| {
+            if *word & LOCAL == 0 {
+                return true;
+            }
+            let server = given.get((*word & PLACE_MASK) as usize).copied().flatten();
+            if let Some(id) = server {
+                *word = *word & !(LOCAL | PLACE_MASK) | servers[id as usize].place;
+            }
+            server.is_some()
+        });
+    }
+
+    /// One call for what is on the wire up to the last arrival.
     fn run_packed(&mut self, asked: usize) -> Result<(), Fault> {
         let Some(scheduler) = &mut self.scheduler else {
             return Ok(());
         };
         self.answers.clear();
-        let outcome = scheduler.run(&self.keys, &self.wire, &mut self.answers);
+        let asked_words = &self.wire[..self.wire_asked];
+        let outcome = scheduler.run(&self.keys, asked_words, &mut self.answers);
         self.keys.clear();
-        self.wire.clear();
+        self.wire.drain(..self.wire_asked);
+        self.wire_asked = 0;
         outcome?;
         if self.answers.len() == asked {
             Ok(())
@@ -585,6 +617,7 @@ impl Service {
         observer: &mut O,
     ) {
         self.drop_scheduler();
+        self.deadlines_exceeded += u32::from(fault == Fault::DeadlineExceeded);
         if waiting.is_none() && self.scheduling.fallback.is_none() {
             self.stopped = true;
         }
@@ -607,7 +640,10 @@ impl Service {
 
     /// A fresh instance after a fault; where even that fails, the fallback decides from now on.
     fn restart(&mut self, now: Timestamp) {
-        if self.scheduling.fallback.is_some() && self.start_scheduler(now).is_err() {
+        if self.scheduling.fallback.is_none() || self.deadlines_exceeded >= MOST_DEADLINES {
+            return;
+        }
+        if self.start_scheduler(now).is_err() {
             self.drop_scheduler();
         }
     }

@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use equipoise_core::batch::Kind;
 use equipoise_core::{
-    Address, Decision, Director, Fault, FaultReport, Flow, ForwardingMethod, Load, Needs, Observer,
-    Outcome, Packet, Parameter, Persistence, Policy, Protocol, Reason, Refusal, Scheduler,
-    Scheduling, Server, ServerConfig, ServerId, ServiceConfig, ServiceIdentity, ServiceIndex,
-    ServiceKey, Settings, State, Sysctls, Tag, TcpFlags, Timeouts, Timestamp,
+    Address, CannotCreate, Decision, Director, Fault, FaultReport, Flow, ForwardingMethod, Load,
+    Needs, Observer, Outcome, Packet, Parameter, Persistence, Policy, Protocol, Reason, Refusal,
+    Scheduler, Scheduling, Server, ServerConfig, ServerId, ServiceConfig, ServiceIdentity,
+    ServiceIndex, ServiceKey, Settings, State, Sysctls, Tag, TcpFlags, Timeouts, Timestamp,
 };
 
 /// Gives the servers in turn, the newest first; fails at the calls it is told to fail at.
@@ -21,11 +21,14 @@ use equipoise_core::{
 struct Turns {
     /// Numbers of decisions at which an instance fails, counted over all instances.
     fails_at: Vec<u32>,
-    /// What it does then: an unknown server, or a trap.
-    traps: bool,
+    /// What it does then: an unknown server, or this.
+    fault: Option<Fault>,
+    reads_loads: bool,
     batch_limit: usize,
     asked: Arc<AtomicU32>,
     started: Arc<AtomicU32>,
+    /// Events that came in a call after its last arrival.
+    untimely: Arc<AtomicU32>,
 }
 
 impl Policy for Turns {
@@ -55,12 +58,9 @@ impl TurnsScheduler {
     fn decide(&mut self) -> Result<Option<usize>, Fault> {
         let number = self.policy.asked.fetch_add(1, Relaxed);
         if self.policy.fails_at.contains(&number) {
-            return if self.policy.traps {
-                Err(Fault::Trapped {
-                    message: String::from("unreachable"),
-                })
-            } else {
-                Ok(Some(77))
+            return match &self.policy.fault {
+                Some(fault) => Err(fault.clone()),
+                None => Ok(Some(77)),
             };
         }
         if self.servers.is_empty() {
@@ -73,7 +73,11 @@ impl TurnsScheduler {
 
 impl Scheduler for TurnsScheduler {
     fn needs(&self) -> Needs {
-        Needs::empty()
+        if self.policy.reads_loads {
+            Needs::LOADS
+        } else {
+            Needs::empty()
+        }
     }
 
     fn set_servers(&mut self, servers: &[Server]) -> Result<(), Fault> {
@@ -100,12 +104,16 @@ impl Scheduler for TurnsScheduler {
     }
 
     fn run(&mut self, _: &[u64], events: &[u32], answers: &mut Vec<u32>) -> Result<(), Fault> {
+        let mut untimely = 0;
         for event in events {
+            untimely += 1;
             if Kind::of(*event).is_some_and(Kind::is_arrival) {
+                untimely = 0;
                 let place = self.decide()?;
                 answers.push(place.map_or(u32::MAX, |place| place as u32));
             }
         }
+        self.policy.untimely.fetch_add(untimely, Relaxed);
         Ok(())
     }
 }
@@ -141,6 +149,12 @@ impl Observer for Told {
 
     fn refused_later_packets(&mut self, _: ServiceIndex, packets: u64) {
         self.later += packets;
+    }
+}
+
+fn trap() -> Fault {
+    Fault::Trapped {
+        message: String::from("unreachable"),
     }
 }
 
@@ -264,6 +278,26 @@ fn a_batch_waits_and_then_answers_in_order() {
 }
 
 #[test]
+fn what_comes_after_the_last_arrival_is_told_with_the_next() {
+    let policy = Turns {
+        batch_limit: 1024,
+        reads_loads: true,
+        ..Turns::default()
+    };
+    let mut set = Set::plain(&policy);
+    set.send(0, &syn(CLIENT, 1));
+    set.send(0, &syn(CLIENT, 2));
+    // Both time out in SYN_RECV, one of them with its decision still to come.
+    set.director.settle();
+    set.send(90, &syn(CLIENT, 3));
+    set.director.advance(Timestamp(200 * Timestamp::SECOND));
+    set.delete_servers();
+    assert_eq!(set.decisions(), "2 1 0");
+    assert_eq!(policy.asked.load(Relaxed), 3);
+    assert_eq!(policy.untimely.load(Relaxed), 0);
+}
+
+#[test]
 fn packets_after_a_refused_syn_belong_to_nothing() {
     for batch_limit in [0, 1024] {
         let mut set = Set::plain(&Turns {
@@ -298,7 +332,7 @@ fn the_first_fault_ends_a_service_without_a_fallback() {
     for (batch_limit, traps) in [(0, true), (0, false), (1024, false)] {
         let policy = Turns {
             fails_at: vec![2],
-            traps,
+            fault: traps.then(trap),
             batch_limit,
             ..Turns::default()
         };
@@ -327,7 +361,7 @@ fn the_first_fault_ends_a_service_without_a_fallback() {
 fn a_trap_in_a_batch_names_the_packets_of_the_call() {
     let policy = Turns {
         fails_at: vec![2],
-        traps: true,
+        fault: Some(trap()),
         batch_limit: 1024,
         ..Turns::default()
     };
@@ -391,6 +425,27 @@ fn with_a_fallback_a_fresh_instance_goes_on() {
         );
         assert!(!set.director.is_stopped());
     }
+}
+
+#[test]
+fn a_policy_that_keeps_missing_its_deadline_is_set_aside() {
+    let policy = Turns {
+        fails_at: (1..100).collect(),
+        fault: Some(Fault::DeadlineExceeded),
+        ..Turns::default()
+    };
+    let config = ServiceConfig {
+        key: tcp(80),
+        persistence: None,
+        one_packet: false,
+    };
+    let mut set = Set::up(Settings::default(), config, &policy, Some(Turns::default()));
+    for port in 1..=6 {
+        set.send(0, &syn(CLIENT, port));
+    }
+    assert_eq!(set.decisions(), "2 2f 1f 0f 2f 1f");
+    assert_eq!(policy.asked.load(Relaxed), 4);
+    assert_eq!(set.director.observer.faults.len(), 3);
 }
 
 #[test]
@@ -486,6 +541,42 @@ fn a_port_0_service_without_persistence_refuses_every_port() {
     let mut set = Set::up(Settings::default(), config, &Turns::default(), None);
     set.send(0, &syn(CLIENT, 1));
     assert_eq!(set.decisions(), "-p");
+}
+
+#[test]
+fn another_port_of_a_persistent_ftp_service_passes_where_there_is_no_destination() {
+    for batch_limit in [0, 1024] {
+        let settings = Settings {
+            batching: true,
+            ..Settings::default()
+        };
+        let policy = Turns {
+            batch_limit,
+            ..Turns::default()
+        };
+        let mut set = Set::up(settings, persistent(tcp(21)), &policy, None);
+        let to = |client: u32, destination_port: u16| Packet {
+            destination_port,
+            ..syn(client, 4000 + destination_port)
+        };
+        // A server there is: the client's commands and data go to the same one.
+        assert_eq!(set.send(0, &to(CLIENT, 2000)), Outcome::Decision);
+        assert_eq!(set.send(0, &to(CLIENT, 21)), Outcome::Decision);
+        set.delete_servers();
+        let passes = Outcome::CannotCreate {
+            service: set.service,
+            why: CannotCreate::FtpData,
+        };
+        // Refusals of the service's own port stay refusals, also while they wait.
+        assert_eq!(set.send(0, &to(CLIENT + 1, 21)), Outcome::Decision);
+        assert_eq!(set.send(0, &to(CLIENT + 1, 2001)), passes);
+        assert_eq!(set.send(0, &to(CLIENT, 2001)), passes);
+        assert_eq!(set.send(0, &to(CLIENT, 21)), Outcome::Dropped);
+        assert_eq!(set.decisions(), "2 2t -n", "batch {batch_limit}");
+        assert_eq!(set.director.observer.later, 0, "batch {batch_limit}");
+        assert_eq!(set.director.connection_count(), 2, "batch {batch_limit}");
+        assert_eq!(policy.asked.load(Relaxed), 4, "batch {batch_limit}");
+    }
 }
 
 #[test]

@@ -5,13 +5,16 @@
 use super::{Director, around};
 use crate::batch::Kind;
 use crate::connections::{Binding, EntryKind, Key, NO_SLOT, NewEntry, Slot};
-use crate::observer::{Decision, Observer, Reason, ServiceIndex, Tag};
-use crate::service::{Note, Surroundings};
+use crate::observer::{Counters, Decision, FaultReport, Observer, Reason, ServiceIndex, Tag};
+use crate::service::{Note, Service, Surroundings};
 use crate::tcp::State;
-use crate::{Address, KernelProfile, Packet, Persistence, Timestamp};
+use crate::{
+    Address, CannotCreate, Flow, KernelProfile, Outcome, Packet, Persistence, Timestamp, Traffic,
+};
 
 /// What a template gets when its time is up while it controls connections; it keeps this timeout.
 pub(super) const CONTROLLING_TIMEOUT_S: u32 = 60;
+/// FTP's own port, whose service also catches passive data connections.
 const FTP_PORT: u16 = 21;
 
 impl<O: Observer> Director<O> {
@@ -21,11 +24,12 @@ impl<O: Observer> Director<O> {
         packet: &Packet,
         tag: Tag,
         reason: Reason,
-    ) {
+    ) -> Outcome {
         let service = &mut self.services[index.0 as usize];
         let Some(persistence) = service.config.persistence else {
-            return;
+            return Outcome::NotServed;
         };
+        let may_pass = is_ftp_data(service, packet);
         let key = template_key(
             &persistence,
             service.identity.port,
@@ -33,19 +37,19 @@ impl<O: Observer> Director<O> {
             packet,
         );
         let mut found = self.connections.find_template(&key);
-        if let Some(Binding::Pending(_)) = found
+        let binding = found
             .and_then(|slot| self.connections.get(slot))
-            .map(|entry| entry.binding)
-        {
+            .map(|entry| entry.binding);
+        if may_pass || matches!(binding, Some(Binding::Pending(_))) {
             service.settle(around!(self));
             found = self.connections.find_template(&key);
         }
         if service.stopped {
-            return;
+            return Outcome::Stopped;
         }
         if let Some((slot, id)) = found.and_then(|slot| self.usable_template(index, slot)) {
             self.place(index, packet, tag, slot, id);
-            return;
+            return Outcome::Decision;
         }
         if let Some(invalid) = found {
             // It no longer matches, and its timer runs on.
@@ -64,10 +68,49 @@ impl<O: Observer> Director<O> {
         });
         let slot = self.create(index, packet, binding, template);
         self.control(template, slot, persistence.timeout_s);
-        self.arrive(index, packet, tag, reason, slot, template);
+        if may_pass {
+            if self.has_passed(index, packet, tag, reason, slot, template) {
+                return Outcome::CannotCreate {
+                    service: index,
+                    why: CannotCreate::FtpData,
+                };
+            }
+        } else {
+            self.arrive(index, packet, tag, reason, slot, template);
+        }
         if self.settings.profile == KernelProfile::Classic {
             self.note_template(template, Note::TemplateBound, self.now);
         }
+        Outcome::Decision
+    }
+
+    /// Asks the policy at once for a packet that passes where there is no destination
+    /// (`ip_vs_leave`): whether it did, so that nothing was decided about it.
+    fn has_passed(
+        &mut self,
+        index: ServiceIndex,
+        packet: &Packet,
+        tag: Tag,
+        reason: Reason,
+        slot: Slot,
+        template: Slot,
+    ) -> bool {
+        let Some((kind, arrival)) = self.arrival(packet, tag, reason, slot, template) else {
+            return false;
+        };
+        let mut observer = WithoutRefusals {
+            observer: &mut self.observer,
+            refused: false,
+        };
+        let around = &mut Surroundings {
+            connections: &mut self.connections,
+            observer: &mut observer,
+            profile: self.settings.profile,
+        };
+        let service = &mut self.services[index.0 as usize];
+        service.arrive(kind, arrival, around);
+        service.settle(around);
+        observer.refused
     }
 
     /// The template's server, unless the template no longer holds.
@@ -176,6 +219,43 @@ impl<O: Observer> Director<O> {
         let (binding, service) = (entry.binding, entry.service);
         let service = &mut self.services[service as usize];
         service.log(Kind::GoneInactive, binding, note, at, around!(self));
+    }
+}
+
+/// Whether a packet came to an FTP service by another port than its own.
+pub(super) fn is_ftp_data(service: &Service, packet: &Packet) -> bool {
+    service.identity.port == FTP_PORT && service.is_wrong_port(packet)
+}
+
+/// Keeps decisions without a destination to itself, and passes on everything else.
+struct WithoutRefusals<'a, O> {
+    observer: &'a mut O,
+    refused: bool,
+}
+
+impl<O: Observer> Observer for WithoutRefusals<'_, O> {
+    fn decided(&mut self, decision: &Decision) {
+        if let Reason::NoDestination(_) = decision.reason {
+            self.refused = true;
+        } else {
+            self.observer.decided(decision);
+        }
+    }
+
+    fn counted(&mut self, at: Timestamp, service: ServiceIndex, server: u32, counters: Counters) {
+        self.observer.counted(at, service, server, counters);
+    }
+
+    fn closed(&mut self, service: ServiceIndex, server: u32, flow: &Flow, traffic: &Traffic) {
+        self.observer.closed(service, server, flow, traffic);
+    }
+
+    fn refused_later_packets(&mut self, service: ServiceIndex, packets: u64) {
+        self.observer.refused_later_packets(service, packets);
+    }
+
+    fn faulted(&mut self, report: &FaultReport) {
+        self.observer.faulted(report);
     }
 }
 
