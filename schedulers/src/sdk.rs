@@ -37,9 +37,14 @@ pub trait Algorithm: Sized {
         let _ = (change, servers);
     }
 
-    /// A counter or the flag of the server at `place` changed; called for one that may have.
+    /// The counters of the server at `place` changed.
     #[inline]
-    fn load_changed(&mut self, place: Place, server: &Server) {
+    fn counters_changed(&mut self, place: Place, server: &Server) {
+        let _ = (place, server);
+    }
+
+    /// The overload flag of the server at `place` was set or cleared; called after its counters.
+    fn flag_changed(&mut self, place: Place, server: &Server) {
         let _ = (place, server);
     }
 

@@ -25,8 +25,6 @@ pub use configure::ConfigError;
 
 /// Port from which FTP servers open data connections; never scheduled as a client's.
 const FTP_DATA_PORT: u16 = 20;
-/// FTP's own port, whose service also catches passive data connections.
-const FTP_PORT: u16 = 21;
 /// Real servers hold at most this many entries of one service (27 bits of a place, one spare).
 const SERVERS_LIMIT: usize = 1 << 26;
 
@@ -77,7 +75,8 @@ pub enum CannotCreate {
     Reset,
     /// A TCP segment without SYN.
     MidStream,
-    /// From a client's port 20, or for another port of an FTP service that is not persistent.
+    /// From a client's port 20, or for another port of an FTP service that has no destination for
+    /// it: one that is not persistent never has.
     FtpData,
     /// A protocol that is not scheduled.
     Protocol,
@@ -385,9 +384,9 @@ impl<O: Observer> Director<O> {
             };
         }
         if service.config.persistence.is_some() {
-            self.schedule_persistent(index, packet, tag, reason);
-        } else if service.is_wrong_port(packet) && service.identity.port == FTP_PORT {
-            // FTP's own service lets other ports pass (`ip_vs_leave`).
+            return self.schedule_persistent(index, packet, tag, reason);
+        } else if persistence::is_ftp_data(service, packet) {
+            // There is no destination, and FTP's service lets other ports pass (`ip_vs_leave`).
             return Outcome::CannotCreate {
                 service: index,
                 why: CannotCreate::FtpData,
@@ -471,24 +470,34 @@ impl<O: Observer> Director<O> {
         slot: Slot,
         template: Slot,
     ) {
-        let Some(entry) = self.connections.get(slot) else {
-            return;
-        };
+        if let Some((kind, arrival)) = self.arrival(packet, tag, reason, slot, template) {
+            self.services[index.0 as usize].arrive(kind, arrival, around!(self));
+        }
+    }
+
+    fn arrival(
+        &self,
+        packet: &Packet,
+        tag: Tag,
+        reason: Reason,
+        slot: Slot,
+        template: Slot,
+    ) -> Option<(Kind, Arrival)> {
+        let entry = self.connections.get(slot)?;
         let kind = match entry.kind {
             EntryKind::OnePacket => Kind::ArriveOnePacket,
             _ if entry.state.is_active() => Kind::ArriveActive,
             _ => Kind::ArriveInactive,
         };
-        let flow = flow_of(&entry.key, packet.mark);
         let arrival = Arrival {
             slot,
             template,
             tag,
             reason,
             at: self.now,
-            flow,
+            flow: flow_of(&entry.key, packet.mark),
         };
-        self.services[index.0 as usize].arrive(kind, arrival, around!(self));
+        Some((kind, arrival))
     }
 
     /// The timer of an entry fired.

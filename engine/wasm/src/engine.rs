@@ -42,11 +42,19 @@ impl Default for Limits {
     }
 }
 
+/// [`Watchdog`] as the compiled code counts it.
+#[derive(Clone, Copy)]
+enum CallBudget {
+    Ticks(u64),
+    Fuel(u64),
+}
+
 /// Compiles and runs components under one set of limits. Cheap to clone; clones share the watchdog.
 #[derive(Clone)]
 pub struct Engine {
     wasm: wasmtime::Engine,
     limits: Limits,
+    budget_of_a_call: CallBudget,
     _ticker: Option<Arc<Ticker>>,
 }
 
@@ -73,9 +81,18 @@ impl Engine {
             )),
             Watchdog::Fuel(_) => None,
         };
+        let budget_of_a_call = match limits.watchdog {
+            Watchdog::Deadline(deadline) => {
+                // One more, since the running tick may be about to end.
+                let ticks = deadline.as_nanos() / Ticker::PERIOD.as_nanos() + 1;
+                CallBudget::Ticks(u64::try_from(ticks).unwrap_or(u64::MAX / 2))
+            }
+            Watchdog::Fuel(fuel) => CallBudget::Fuel(fuel),
+        };
         Ok(Self {
             wasm,
             limits,
+            budget_of_a_call,
             _ticker: ticker,
         })
     }
@@ -101,14 +118,12 @@ impl Engine {
     #[inline]
     pub(crate) fn arm(&self, store: &mut Store<Budget>) -> Result<(), wasmtime::Error> {
         store.data_mut().forget_refusal();
-        match self.limits.watchdog {
-            Watchdog::Deadline(deadline) => {
-                // One more, since the running tick may be about to end.
-                let ticks = deadline.as_nanos() / Ticker::PERIOD.as_nanos() + 1;
-                store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX / 2));
+        match self.budget_of_a_call {
+            CallBudget::Ticks(ticks) => {
+                store.set_epoch_deadline(ticks);
                 Ok(())
             }
-            Watchdog::Fuel(fuel) => store.set_fuel(fuel),
+            CallBudget::Fuel(fuel) => store.set_fuel(fuel),
         }
     }
 }

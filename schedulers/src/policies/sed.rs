@@ -34,7 +34,11 @@ impl Algorithm for Sed {
     }
 
     #[inline]
-    fn load_changed(&mut self, place: Place, server: &Server) {
+    fn counters_changed(&mut self, place: Place, server: &Server) {
+        self.candidates.recount(place, overhead(server));
+    }
+
+    fn flag_changed(&mut self, place: Place, server: &Server) {
         self.candidates.update(place, server, overhead(server));
     }
 

@@ -40,7 +40,11 @@ impl Algorithm for Wlc {
     }
 
     #[inline]
-    fn load_changed(&mut self, place: Place, server: &Server) {
+    fn counters_changed(&mut self, place: Place, server: &Server) {
+        self.candidates.recount(place, self.overhead.of(server));
+    }
+
+    fn flag_changed(&mut self, place: Place, server: &Server) {
         self.candidates
             .update(place, server, self.overhead.of(server));
     }

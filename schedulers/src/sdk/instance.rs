@@ -61,11 +61,11 @@ impl<A: Algorithm> Instance<A> {
     ) -> Option<ServerId> {
         for load in changed {
             if let Some(place) = self.servers.place(load.server) {
-                self.change(place, |server| {
+                self.recount(place, |server| {
                     server.active = load.active;
                     server.inactive = load.inactive;
-                    server.status = load.status;
                 });
+                self.flag(place, load.status);
             }
         }
         self.now_us = now_us;
@@ -89,22 +89,39 @@ impl<A: Algorithm> Instance<A> {
         // Room for the most there can be, so that none of the pushes below moves the list.
         answers.reserve(events.len());
         let mut keys = keys.iter().copied();
-        for &event in events {
+        let mut events = events;
+        // A decision and the counts behind it in one turn, since a host's watchdog looks at each.
+        while let Some((&event, rest)) = events.split_first() {
             let kind = event >> KIND_SHIFT;
             if asks(event) {
+                events = rest;
                 let arrival = read::<A>(&mut keys, event, self.now_us);
                 let place = self.algorithm.schedule(&self.servers, &arrival);
                 answers.push(place.map_or(NO_DESTINATION, |place| place as u32));
                 if let (Some(place), true) = (place, A::NEEDS.contains(Needs::LOADS)) {
                     self.count(kind, place);
                 }
-            } else if kind < EFFECTS.len() as u32 {
-                self.count(kind, place_of(event, &answers[first..]));
-            } else if A::NEEDS.contains(Needs::TIME) && kind == Kind::Time as u32 {
-                self.now_us = keys.next().unwrap_or(self.now_us);
-            } else {
-                self.flag(Kind::of(event), place_of(event, &answers[first..]));
+            } else if !counts(event) {
+                events = rest;
+                if A::NEEDS.contains(Needs::TIME) && kind == Kind::Time as u32 {
+                    self.now_us = keys.next().unwrap_or(self.now_us);
+                } else {
+                    self.rare(event, &answers[first..]);
+                }
             }
+            events = self.take_count(events, &answers[first..]);
+            events = self.take_count(events, &answers[first..]);
+        }
+    }
+
+    #[inline]
+    fn take_count<'a>(&mut self, events: &'a [u32], answers: &[u32]) -> &'a [u32] {
+        match events.split_first() {
+            Some((&event, rest)) if counts(event) => {
+                self.count(event >> KIND_SHIFT, place_of(event, answers));
+                rest
+            }
+            _ => events,
         }
     }
 
@@ -117,27 +134,40 @@ impl<A: Algorithm> Instance<A> {
     #[inline]
     fn count(&mut self, kind: u32, place: Place) {
         let (active, inactive) = EFFECTS[kind as usize];
-        self.change(place, |server| {
+        self.recount(place, |server| {
             server.active = server.active.wrapping_add_signed(active);
             server.inactive = server.inactive.wrapping_add_signed(inactive);
         });
     }
 
-    /// Rare: kept out of the loop, which has too few registers as it is.
-    #[inline(never)]
-    fn flag(&mut self, kind: Option<Kind>, place: Place) {
-        self.change(place, |server| match kind {
-            Some(Kind::Overloaded) => server.status |= STATUS_OVERLOADED,
-            Some(Kind::Available) => server.status &= !STATUS_OVERLOADED,
-            _ => {}
-        });
-    }
-
     #[inline]
-    fn change(&mut self, place: Place, change: impl FnOnce(&mut Server)) {
+    fn recount(&mut self, place: Place, change: impl FnOnce(&mut Server)) {
         if let Some(server) = self.servers.get_mut(place) {
             change(server);
-            self.algorithm.load_changed(place, server);
+            self.algorithm.counters_changed(place, server);
+        }
+    }
+
+    /// Kept out of the loop, which has too few registers as it is.
+    #[inline(never)]
+    fn rare(&mut self, event: u32, answers: &[u32]) {
+        let place = place_of(event, answers);
+        let Some(status) = self.servers.get(place).map(|server| server.status) else {
+            return;
+        };
+        match Kind::of(event) {
+            Some(Kind::Overloaded) => self.flag(place, status | STATUS_OVERLOADED),
+            Some(Kind::Available) => self.flag(place, status & !STATUS_OVERLOADED),
+            _ => {}
+        }
+    }
+
+    fn flag(&mut self, place: Place, status: u32) {
+        if let Some(server) = self.servers.get_mut(place)
+            && server.status != status
+        {
+            server.status = status;
+            self.algorithm.flag_changed(place, server);
         }
     }
 }
@@ -145,6 +175,11 @@ impl<A: Algorithm> Instance<A> {
 #[inline]
 fn asks(event: u32) -> bool {
     event >> KIND_SHIFT <= Kind::ArriveOnePacket as u32
+}
+
+#[inline]
+fn counts(event: u32) -> bool {
+    !asks(event) && event >> KIND_SHIFT < EFFECTS.len() as u32
 }
 
 /// What the kinds from `ArriveActive` to `PlacedInactive` add to active and inactive. A table
