@@ -170,10 +170,10 @@ fn batches() {
     assert_eq!(answers, [7]);
     let typed = scheduler.schedule(Timestamp(0), &FLOW, None).unwrap_err();
     insta::assert_snapshot!(typed, @"an instance is used either through `scheduler` or through `batch`, never both");
-    let fault = scheduler.run(&[], &[arrival; 3], &mut answers).unwrap_err();
-    insta::assert_snapshot!(fault, @"the policy gave 1 answers to 3 arrivals");
-    let stopped = scheduler.run(&[], &[arrival], &mut answers);
-    assert!(stopped.is_err() && answers == [7]);
+    // Their number is the core's to judge, too.
+    answers.clear();
+    scheduler.run(&[], &[arrival; 3], &mut answers).unwrap();
+    assert_eq!(answers, [7]);
 
     let mut typed_only = start(&engine(), "honest").unwrap();
     assert_eq!(typed_only.batch_limit(), 0);
