@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use equipoise_replay::policy::PolicyError;
 use equipoise_replay::replay::ReplayError;
-use equipoise_replay::setup::SetupError;
+use equipoise_replay::setup::{PolicyOption, SetupError};
 
 /// The input or a policy failed.
 pub(crate) const FAILED: u8 = 1;
@@ -92,7 +92,12 @@ impl From<ReplayError> for Failure {
         match error {
             ReplayError::Setup(error) => error.into(),
             ReplayError::Policy(error) => error.into(),
-            ReplayError::Parameters { .. } => Self(error.to_string(), USAGE),
+            ReplayError::Parameters { ref policy, .. } => {
+                // Without parameters there is none that the user could have got wrong.
+                let is_bare =
+                    PolicyOption::parse(policy).is_ok_and(|option| option.parameters.is_empty());
+                Self(error.to_string(), if is_bare { FAILED } else { USAGE })
+            }
             other => Self::input(other),
         }
     }

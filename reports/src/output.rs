@@ -1,8 +1,9 @@
 //! A report as a directory of files: `report.json`, `runs.csv`, plots, and `measured.json` apart.
 //!
 //! All files are drawn before the first is written, and each is written under a temporary name and
-//! renamed, so that no half-written file remains and older ones stay whole. Facts are the same
-//! bytes on each run; only `measured.json` differs.
+//! renamed, so that no half-written file remains and older ones stay whole. What an earlier run of
+//! ours wrote there and this one does not is removed: the directory shows one run. Facts are the
+//! same bytes on each run; only `measured.json` differs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::model::{Costs, Report};
+use crate::model::{Costs, Report, Run, ServiceRun};
 use crate::plot::{self, PlotError};
 use crate::runs;
 
@@ -35,6 +36,14 @@ pub enum OutputError {
         /// What the system says.
         source: io::Error,
     },
+    /// A file of an earlier report cannot be removed.
+    #[error("cannot remove {}, which is of an earlier report: {source}; remove it yourself", path.display())]
+    Earlier {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The report cannot be turned into JSON.
     #[error("cannot write the report as json: {0}")]
     Json(#[from] serde_json::Error),
@@ -47,13 +56,15 @@ pub enum OutputError {
 }
 
 /// Writes a report's files into a directory, which is made where it is missing, and returns their
-/// paths. Files of other names there are left alone.
+/// paths. Of the other files there, those of the report that its `report.json` was are removed, and
+/// the rest is left alone.
 pub fn write_dir(dir: &Path, report: &Report) -> Result<Vec<PathBuf>, OutputError> {
     let files = draw(report)?;
     fs::create_dir_all(dir).map_err(|source| OutputError::Directory {
         path: dir.to_owned(),
         source,
     })?;
+    let earlier = earlier_names(dir);
 
     let mut staged = Staged(Vec::new());
     for (name, bytes) in files {
@@ -62,7 +73,29 @@ pub fn write_dir(dir: &Path, report: &Report) -> Result<Vec<PathBuf>, OutputErro
         staged.0.push((temporary.clone(), path.clone()));
         fs::write(&temporary, bytes).map_err(|source| OutputError::File { path, source })?;
     }
-    staged.publish()
+    let published = staged.publish()?;
+    for name in earlier {
+        let path = dir.join(name);
+        // Also where the file system ignores case.
+        let is_new = published
+            .iter()
+            .any(|new| new.as_os_str().eq_ignore_ascii_case(&path));
+        let is_file = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
+        if is_file && !is_new {
+            fs::remove_file(&path).map_err(|source| OutputError::Earlier { path, source })?;
+        }
+    }
+    Ok(published)
+}
+
+/// What the report in a directory wrote there, if there is one and it is ours.
+fn earlier_names(dir: &Path) -> Vec<String> {
+    let text = fs::read_to_string(dir.join("report.json")).ok();
+    let Some(report) = text.and_then(|text| Report::from_json(&text).ok()) else {
+        return Vec::new();
+    };
+    let plots = plots(&report).into_iter().map(|(name, _)| name);
+    plots.chain(["measured.json".to_owned()]).collect()
 }
 
 /// Files under temporary names; those still there when it is dropped are removed.
@@ -108,27 +141,41 @@ fn draw(report: &Report) -> Result<Vec<(String, Vec<u8>)>, OutputError> {
         files.push(("measured.json".to_owned(), json.into_bytes()));
     }
 
+    for (name, plot) in plots(report) {
+        let svg = match plot {
+            Plot::Share { service } => plot::share(report, service)?,
+            Plot::Concurrency(run, service) => plot::concurrency(run, service)?,
+        };
+        files.extend(svg.map(|svg| (name, svg.into_bytes())));
+    }
+    Ok(files)
+}
+
+enum Plot<'a> {
+    Share { service: usize },
+    Concurrency(&'a Run, &'a ServiceRun),
+}
+
+/// All plots by name, those with nothing to show among them.
+fn plots(report: &Report) -> Vec<(String, Plot<'_>)> {
     let mut names = Names::default();
+    let mut plots = Vec::new();
     for (place, service) in report.services.iter().enumerate() {
         // A service's name is part of a file's name only where there are several.
         let of_service: &[&str] = match report.services.len() {
             1 => &[],
             _ => &[&service.service],
         };
-        if let Some(svg) = plot::share(report, place)? {
-            files.push((names.name(&["share"], of_service), svg.into_bytes()));
-        }
+        let name = names.name(&["share"], of_service);
+        plots.push((name, Plot::Share { service: place }));
         for run in &report.runs {
-            let Some(service) = run.services.get(place) else {
-                continue;
-            };
-            if let Some(svg) = plot::concurrency(run, service)? {
+            if let Some(service) = run.services.get(place) {
                 let name = names.name(&["concurrency", &run.policy], of_service);
-                files.push((name, svg.into_bytes()));
+                plots.push((name, Plot::Concurrency(run, service)));
             }
         }
     }
-    Ok(files)
+    plots
 }
 
 /// Gives each plot a file name of its own, also where case is ignored.

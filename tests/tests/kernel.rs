@@ -18,64 +18,127 @@ use serde::Deserialize;
 
 /// One capture, and the service and servers that both sides get.
 struct Case {
+    name: &'static str,
     capture: &'static str,
     /// Lines of the job that say where the kernel listens.
     job: &'static [&'static str],
     /// What `-A` and `-a` select the service by.
     rule: &'static str,
+    /// In seconds; 0 without.
+    persistent: u32,
     /// `%` is the number of the server.
     server: &'static str,
+    weights: [u32; 4],
     arguments: &'static [&'static str],
+    /// Every one that the kernel has, where none is named.
+    schedulers: &'static [&'static str],
 }
 
-const WEIGHTS: [u32; 4] = [1, 2, 3, 10];
+const CHURN4: Case = Case {
+    name: "churn4",
+    capture: "churn4.pcap",
+    job: &["vip 10.0.0.1"],
+    rule: "-t 10.0.0.1:80",
+    persistent: 0,
+    server: "10.1.0.%:8080",
+    weights: [1, 2, 3, 10],
+    arguments: &["--service", "tcp:10.0.0.1:80"],
+    schedulers: &[],
+};
+const MARKS: Case = Case {
+    name: "marks",
+    capture: "marks.pcap",
+    job: &[
+        "vip 10.0.0.1",
+        "vip 10.0.0.2",
+        "vip 10.0.0.3",
+        "vip 10.0.0.4",
+        "vip 10.0.0.5",
+        "vip 10.0.0.6",
+        "vip 10.0.0.7",
+        "vip 10.0.0.8",
+        "vip 10.0.0.9",
+        "vip 10.0.0.10",
+        "mark 7 tcp 10.0.0.0/28 80,443",
+        "mark 7 udp 10.0.0.0/28 53",
+    ],
+    rule: "-f 7",
+    server: "10.1.0.%:0",
+    arguments: &[
+        "--mark",
+        "7=tcp:10.0.0.0/28:80,443",
+        "--mark",
+        "7=udp:10.0.0.0/28:53",
+    ],
+    ..CHURN4
+};
+/// It takes data connections to ports from 1024 on, here those to 8080.
+const FTP: Case = Case {
+    name: "ftp",
+    capture: "marks.pcap",
+    rule: "-t 10.0.0.1:21",
+    persistent: 300,
+    server: "10.1.0.%:2121",
+    arguments: &["--service", "tcp:10.0.0.1:21"],
+    schedulers: FEW,
+    ..CHURN4
+};
+/// Where the case is not about the schedulers.
+const FEW: &[&str] = &["rr", "wlc", "sh"];
 
-const CASES: [Case; 4] = [
+const CASES: [Case; 10] = [
     Case {
+        name: "shop",
         capture: "shop.pcap",
-        job: &["vip 10.0.0.1"],
-        rule: "-t 10.0.0.1:80",
-        server: "10.1.0.%:8080",
-        arguments: &["--service", "tcp:10.0.0.1:80"],
+        ..CHURN4
     },
+    CHURN4,
     Case {
-        capture: "churn4.pcap",
-        job: &["vip 10.0.0.1"],
-        rule: "-t 10.0.0.1:80",
-        server: "10.1.0.%:8080",
-        arguments: &["--service", "tcp:10.0.0.1:80"],
-    },
-    Case {
+        name: "churn6",
         capture: "churn6.pcap",
         job: &["vip fd00::1"],
         rule: "-t [fd00::1]:80",
         server: "[fd00:1::a01:%]:8080",
         arguments: &["--service", "tcp:[fd00::1]:80"],
+        ..CHURN4
+    },
+    MARKS,
+    // Which port the real server is reached by: its own, or the one that the client asked for.
+    Case {
+        name: "persistent",
+        persistent: 300,
+        schedulers: FEW,
+        ..CHURN4
     },
     Case {
+        name: "persistent-every-port",
         capture: "marks.pcap",
-        job: &[
-            "vip 10.0.0.1",
-            "vip 10.0.0.2",
-            "vip 10.0.0.3",
-            "vip 10.0.0.4",
-            "vip 10.0.0.5",
-            "vip 10.0.0.6",
-            "vip 10.0.0.7",
-            "vip 10.0.0.8",
-            "vip 10.0.0.9",
-            "vip 10.0.0.10",
-            "mark 7 tcp 10.0.0.0/28 80,443",
-            "mark 7 udp 10.0.0.0/28 53",
-        ],
-        rule: "-f 7",
-        server: "10.1.0.%:0",
-        arguments: &[
-            "--mark",
-            "7=tcp:10.0.0.0/28:80,443",
-            "--mark",
-            "7=udp:10.0.0.0/28:53",
-        ],
+        rule: "-t 10.0.0.1:0",
+        persistent: 300,
+        server: "10.1.0.%:9090",
+        arguments: &["--service", "tcp:10.0.0.1:0"],
+        schedulers: FEW,
+        ..CHURN4
+    },
+    Case {
+        name: "marks-own-port",
+        server: "10.1.0.%:9090",
+        schedulers: FEW,
+        ..MARKS
+    },
+    Case {
+        name: "marks-persistent",
+        persistent: 300,
+        server: "10.1.0.%:9090",
+        schedulers: FEW,
+        ..MARKS
+    },
+    FTP,
+    // What no server takes passes, and is refused nowhere.
+    Case {
+        name: "ftp-without-destination",
+        weights: [0; 4],
+        ..FTP
     },
 ];
 
@@ -103,12 +166,13 @@ struct Row {
 /// By job and packet.
 type PacketLines = BTreeMap<(String, u64), Line>;
 
-/// Schedulers that no kernel at hand has built in are left to their own tests.
-fn schedulers() -> impl Iterator<Item = &'static str> {
-    registry::all()
-        .iter()
-        .map(|entry| entry.name)
-        .filter(|name| *name != "twos")
+impl Case {
+    /// Schedulers that no kernel at hand has built in are left to their own tests.
+    fn schedulers(&self) -> impl Iterator<Item = &'static str> {
+        let all = registry::all().iter().map(|entry| entry.name);
+        let few = self.schedulers;
+        all.filter(move |name| *name != "twos" && (few.is_empty() || few.contains(name)))
+    }
 }
 
 #[test]
@@ -128,11 +192,18 @@ fn compare(backend: &str, profile: &str) {
     };
     let mut compared = 0;
     let mut wrong = Vec::new();
-    let mut scheduled: BTreeMap<String, usize> = BTreeMap::new();
+    let mut entries: BTreeMap<String, usize> = BTreeMap::new();
     for case in &CASES {
+        for scheduler in case.schedulers() {
+            entries.insert(job_name(case, scheduler), 0);
+        }
         for row in our_rows(case, profile, folder.path()) {
             let job = job_name(case, &row.policy);
-            *scheduled.entry(job.clone()).or_default() += usize::from(!row.server.is_empty());
+            if !row.server.is_empty() {
+                // A template stays beside the connection that it was made for.
+                let has_template = case.persistent > 0 && row.reason == "scheduled";
+                *entries.entry(job.clone()).or_default() += 1 + usize::from(has_template);
+            }
             let line = kernel
                 .remove(&(job.clone(), row.packet))
                 .unwrap_or_else(|| panic!("{job}: no line for packet {}", row.packet));
@@ -165,8 +236,8 @@ fn compare(backend: &str, profile: &str) {
         missed.map(|(packet, _)| packet)
     );
     assert_eq!(
-        scheduled, connections,
-        "connections of each job (right: the kernel's)"
+        entries, connections,
+        "entries of each job's connection table (right: the kernel's)"
     );
     assert!(
         wrong.is_empty(),
@@ -196,7 +267,7 @@ fn kernel_lines(backend: &str, folder: &Path) -> Option<(PacketLines, BTreeMap<S
     let shop = data::repository().join("tests/fixtures/capture/shop.pcap");
     fs::copy(shop, folder.join("shop.pcap")).expect("our own capture");
     for case in &CASES {
-        for scheduler in schedulers() {
+        for scheduler in case.schedulers() {
             let name = format!("{}.job", job_name(case, scheduler));
             fs::write(folder.join(name), job(case, scheduler)).expect("a job");
         }
@@ -228,19 +299,23 @@ fn kernel_lines(backend: &str, folder: &Path) -> Option<(PacketLines, BTreeMap<S
 }
 
 fn job_name(case: &Case, scheduler: &str) -> String {
-    format!("{}-{scheduler}", case.capture.trim_end_matches(".pcap"))
+    format!("{}-{scheduler}", case.name)
 }
 
 fn servers(case: &Case) -> impl Iterator<Item = (String, u32)> {
     let numbered =
         |(number, weight): (u32, u32)| (case.server.replace('%', &number.to_string()), weight);
-    (1..).zip(WEIGHTS).map(numbered)
+    (1..).zip(case.weights).map(numbered)
 }
 
 fn job(case: &Case, scheduler: &str) -> String {
     let mut job = format!("capture {}\n{}\n", case.capture, case.job.join("\n"));
     // Writing to a string cannot fail.
-    let _ = writeln!(job, "rule -A {} -s {scheduler}", case.rule);
+    let persistence = match case.persistent {
+        0 => String::new(),
+        seconds => format!(" -p {seconds}"),
+    };
+    let _ = writeln!(job, "rule -A {} -s {scheduler}{persistence}", case.rule);
     for (server, weight) in servers(case) {
         let _ = writeln!(job, "rule -a {} -r {server} -m -w {weight}", case.rule);
     }
@@ -248,17 +323,20 @@ fn job(case: &Case, scheduler: &str) -> String {
 }
 
 fn our_rows(case: &Case, profile: &str, folder: &Path) -> Vec<Row> {
-    let decisions = folder.join(format!("{}.csv", case.capture));
+    let decisions = folder.join(format!("{}.csv", case.name));
     let mut arguments: Vec<String> = ["replay", "--time-scale", "0", "--kernel", profile]
         .map(str::to_owned)
         .to_vec();
     arguments.push(folder.join(case.capture).display().to_string());
     arguments.extend(case.arguments.iter().map(|&argument| argument.to_owned()));
+    if case.persistent > 0 {
+        arguments.extend(["--persistent".to_owned(), case.persistent.to_string()]);
+    }
     for (server, weight) in servers(case) {
         arguments.push("--server".to_owned());
         arguments.push(format!("{server},weight={weight}"));
     }
-    for scheduler in schedulers() {
+    for scheduler in case.schedulers() {
         arguments.extend(["--policy".to_owned(), scheduler.to_owned()]);
     }
     arguments.push("--decisions".to_owned());

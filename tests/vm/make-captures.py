@@ -8,7 +8,7 @@ packet.
 
 churn4  TCP to 10.0.0.1:80
 churn6  TCP to [fd00::1]:80
-marks   TCP and UDP to 10.0.0.1-10.0.0.10, ports 80, 443 and 53 (and 8080, which no mark covers)
+marks   TCP and UDP to 10.0.0.1-10.0.0.10, ports 80, 443 and 53 (and 21 and 8080, which no mark covers)
 """
 import ipaddress
 import random
@@ -144,8 +144,8 @@ def churn(path, seed, server, addresses):
 def marks(path, seed, servers, addresses):
     rng = random.Random(seed)
     client = clients(rng, addresses)
-    kinds = [(Connection, 80), (Connection, 443), (Connection, 8080), (Datagrams, 53), (Datagrams, 443)]
-    weights = [4, 4, 1, 4, 1]
+    kinds = [(Connection, 80), (Connection, 443), (Connection, 21), (Connection, 8080), (Datagrams, 53), (Datagrams, 443)]
+    weights = [4, 4, 1, 2, 4, 1]
     connections = []
     for _ in range(650):
         kind, port = rng.choices(kinds, weights)[0]

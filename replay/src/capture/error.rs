@@ -50,8 +50,9 @@ pub enum CaptureError {
     },
     /// The bytes make no sense from some place on.
     #[error(
-        "{name} is damaged behind packet {packets}, at byte {offset}: {damage}; \
-         `editcap -r {name} OUT 1-{packets}` keeps what comes before"
+        "{name} is damaged {}, at byte {offset}: {damage}; {}",
+        behind(*packets),
+        what_can_be_kept(name, *packets)
     )]
     Damaged {
         /// The capture.
@@ -64,6 +65,20 @@ pub enum CaptureError {
         #[source]
         damage: Damage,
     },
+}
+
+fn behind(packets: u64) -> String {
+    match packets {
+        0 => "before its first packet".to_owned(),
+        _ => format!("behind packet {packets}"),
+    }
+}
+
+fn what_can_be_kept(name: &str, packets: u64) -> String {
+    match packets {
+        0 => "nothing of it can be kept: copy or capture it anew".to_owned(),
+        _ => format!("`editcap -r {name} OUT 1-{packets}` keeps what comes before"),
+    }
 }
 
 /// What is wrong with a record or block.

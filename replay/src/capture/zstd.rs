@@ -1,4 +1,6 @@
 //! zstd streams of several frames, skippable ones among them.
+//!
+//! A frame that breaks off gives every block that was whole, then the error.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -11,7 +13,13 @@ pub(super) struct ZstdReader<R> {
     source: BufReader<R>,
     decoder: FrameDecoder,
     in_frame: bool,
+    /// What broke the frame, told once all before it is read.
+    broken: Option<io::Error>,
 }
+
+/// An uncompressed block of no bytes, the last of its frame, and four bytes where a frame with a
+/// checksum has it (the decoder does not compare it).
+const LAST_BLOCK: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
 
 impl<R: Read> ZstdReader<R> {
     pub(super) fn new(source: R) -> Self {
@@ -19,6 +27,7 @@ impl<R: Read> ZstdReader<R> {
             source: BufReader::new(source),
             decoder: FrameDecoder::new(),
             in_frame: false,
+            broken: None,
         }
     }
 
@@ -46,6 +55,21 @@ impl<R: Read> ZstdReader<R> {
         Ok(false)
     }
 
+    /// Decodes until something can be read, or the frame ends or breaks.
+    fn decode(&mut self) {
+        while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
+            let one = BlockDecodingStrategy::UptoBlocks(1);
+            if let Err(error) = self.decoder.decode_blocks(&mut self.source, one) {
+                self.broken = Some(self.failed(error));
+                // The decoder keeps a window for blocks to come: after the last it gives all.
+                let one = BlockDecodingStrategy::UptoBlocks(1);
+                if self.decoder.decode_blocks(&LAST_BLOCK[..], one).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
     /// The crate wraps what it met at the end of its input in errors of its own.
     fn failed(&mut self, error: FrameDecoderError) -> io::Error {
         match self.source.fill_buf() {
@@ -65,19 +89,15 @@ impl<R: Read> Read for ZstdReader<R> {
             if !self.in_frame && !self.begin_frame()? {
                 return Ok(0);
             }
-            while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
-                let decoded = self
-                    .decoder
-                    .decode_blocks(&mut self.source, BlockDecodingStrategy::UptoBlocks(1));
-                if let Err(error) = decoded {
-                    return Err(self.failed(error));
-                }
-            }
+            self.decode();
             let count = self.decoder.read(buffer)?;
             if count > 0 {
                 return Ok(count);
             }
             self.in_frame = false;
+            if let Some(error) = self.broken.take() {
+                return Err(error);
+            }
         }
     }
 }

@@ -83,6 +83,49 @@ fn a_directory_holds_every_file() {
 }
 
 #[test]
+fn a_directory_shows_one_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let keep = ["notes.txt", "share-mine.svg", "concurrency-mine.svg"];
+    for name in keep {
+        fs::write(dir.path().join(name), "mine").unwrap();
+    }
+    output::write_dir(dir.path(), &made::awkward()).unwrap();
+    output::write_dir(dir.path(), &made::report(&["rr", "wlc"], 2, Clock::Runs)).unwrap();
+    let mut last = made::report(&["rr", "lc"], 2, Clock::Runs);
+    last.measured = None;
+    output::write_dir(dir.path(), &last).unwrap();
+    let own = [
+        "concurrency-lc.svg",
+        "concurrency-rr.svg",
+        "report.json",
+        "runs.csv",
+        "share.svg",
+    ];
+    let names = own.into_iter().chain(keep).map(str::to_owned);
+    assert_eq!(listed(dir.path()), names.collect());
+}
+
+/// Without a report of ours nothing there can be ours.
+#[test]
+fn what_another_program_wrote_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["report.json", "concurrency-wlc.svg", "measured.json"] {
+        fs::write(dir.path().join(name), "{\"schema\": \"another\"}").unwrap();
+    }
+    let mut report = made::report(&["rr"], 2, Clock::Runs);
+    report.measured = None;
+    output::write_dir(dir.path(), &report).unwrap();
+    let names = listed(dir.path());
+    assert!(names.contains("concurrency-wlc.svg") && names.contains("measured.json"));
+
+    // Nor is a directory that bears the name of an earlier plot.
+    fs::remove_file(dir.path().join("concurrency-rr.svg")).unwrap();
+    fs::create_dir(dir.path().join("concurrency-rr.svg")).unwrap();
+    output::write_dir(dir.path(), &made::report(&["wlc"], 2, Clock::Runs)).unwrap();
+    assert!(dir.path().join("concurrency-rr.svg").is_dir());
+}
+
+#[test]
 fn odd_names_become_safe_files() {
     let dir = tempfile::tempdir().unwrap();
     output::write_dir(dir.path(), &made::awkward()).unwrap();

@@ -5,8 +5,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use equipoise_wasm::Digest;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 const FILE: &str = "manifest.json";
 
@@ -31,7 +31,7 @@ impl Record {
         Self {
             name: name.to_owned(),
             bytes: component.len(),
-            sha256: Digest::of(component).to_string(),
+            sha256: format!("{:x}", Sha256::digest(component)),
             compiler,
         }
     }

@@ -24,7 +24,7 @@ const SERVERS_MAX: u32 = 40;
 const BATCH_MAX: usize = 300;
 
 /// Takes `steps` random steps; gives the number of decisions compared.
-pub(super) fn alike(
+pub(crate) fn alike(
     reference: &dyn Policy,
     others: &[(&str, &dyn Policy)],
     parameters: &[Parameter],
