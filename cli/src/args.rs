@@ -40,6 +40,23 @@ pub(crate) enum PolicyCommand {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Tunnels {
+    /// The tunnel itself
+    Outer,
+    /// What is in it: IP in IP, GRE, GUE, VXLAN, Geneve
+    Inner,
+}
+
+impl From<Tunnels> for equipoise_replay::decode::Tunnels {
+    fn from(tunnels: Tunnels) -> Self {
+        match tunnels {
+            Tunnels::Outer => Self::Outer,
+            Tunnels::Inner => Self::Inner,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Format {
     /// For people; on a terminal with the measured cost of each policy
     Table,
@@ -55,11 +72,14 @@ pub(crate) enum Format {
 /// most client connections is the virtual service; without --server it has four real servers of
 /// weight 1; without --policy every built-in policy is tried.
 ///
-/// Exit codes: 0 done, 1 the input or a policy failed, 2 wrong usage.
+/// An interrupt ends the replay with a report of what was read by then, marked as partial.
+///
+/// Exit codes: 0 done, 1 the input or a policy failed, 2 wrong usage, 130 interrupted.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Replay {
-    /// Captures, in any order; `-` is standard input
+    /// Captures, folders of captures or patterns, in any order: one trace in the order of time;
+    /// `-` is standard input
     #[arg(value_name = "CAPTURE", required = true)]
     pub(crate) captures: Vec<PathBuf>,
 
@@ -122,6 +142,10 @@ pub(crate) struct Replay {
     /// and no timer fires
     #[arg(long, value_name = "F", default_value = "1", value_parser = scale, allow_negative_numbers = true)]
     pub(crate) time_scale: f64,
+
+    /// Which packet counts where one is in a tunnel, as directors of method tun see them
+    #[arg(long, value_enum, default_value_t = Tunnels::Outer)]
+    pub(crate) tunnels: Tunnels,
 
     /// What to print
     #[arg(long, value_enum, default_value_t = Format::Table)]

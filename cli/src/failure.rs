@@ -8,6 +8,8 @@ use equipoise_replay::policy::PolicyError;
 use equipoise_replay::replay::ReplayError;
 use equipoise_replay::setup::{PolicyOption, SetupError};
 
+use crate::progress::INTERRUPTED;
+
 /// The input or a policy failed.
 pub(crate) const FAILED: u8 = 1;
 /// Wrong usage, clap's own code.
@@ -98,6 +100,7 @@ impl From<ReplayError> for Failure {
                     PolicyOption::parse(policy).is_ok_and(|option| option.parameters.is_empty());
                 Self(error.to_string(), if is_bare { FAILED } else { USAGE })
             }
+            ReplayError::Interrupted => Self(error.to_string(), INTERRUPTED),
             other => Self::input(other),
         }
     }

@@ -1,11 +1,13 @@
 //! The `equipoise` command. Types of the command line in [`args`], one file for each command; no
 //! logic of its own.
 //!
-//! Exit codes: 0 done, 1 the input or a policy failed, 2 wrong usage, 70 a bug of ours.
+//! Exit codes: 0 done, 1 the input or a policy failed, 2 wrong usage, 70 a bug of ours, 130
+//! interrupted.
 
 mod args;
 mod commands;
 mod failure;
+mod progress;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
@@ -32,6 +34,7 @@ fn run() -> Result<ExitCode, Failure> {
     let matches = Args::command().get_matches();
     // clap has checked them: this only names the fields.
     let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    progress::catch_interrupts();
     match args.command {
         Command::Replay(replay) => {
             let order = matches

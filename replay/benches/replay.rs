@@ -1,133 +1,133 @@
-//! How fast a whole replay is: read, decode, track, decide with one policy and report, on one
-//! thread, beside what `tcpdump -r FILE -w /dev/null` and `capinfos` take for the same file.
+//! How fast a whole replay is: read, decode, track, decide and report, beside what `tcpdump -r
+//! FILE -w /dev/null`, `capinfos` and `tshark -q -z conv,tcp` take for the same file; and what
+//! further policies cost in the same run.
 //!
-//! `cargo bench --package equipoise-replay --bench replay`. The file is the bundled capture, played
-//! many times with other client addresses. Peers that are not installed are left out.
+//! `cargo bench --package equipoise-replay --bench replay`. Made traffic: frames of 120 bytes, 20
+//! packets a connection. Peers that are not installed are left out.
 
 use std::error::Error;
-use std::fs::{self, File};
-use std::io::{BufWriter, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use equipoise_replay::capture::Source;
-use equipoise_replay::policy::Policies;
-use equipoise_replay::replay::{Options, replay};
-use equipoise_replay::setup::{Item, Options as Written, Setup};
-use equipoise_wasm::{Engine, Limits};
+use equipoise_schedulers::registry;
 
-const COPIES: u32 = 200;
+mod common;
+
+use common::traffic::Traffic;
+use common::{cpu, job};
+
+const TRAFFIC: Traffic = Traffic {
+    connections: 100_000,
+    per_second: 5_000,
+    data_packets: 14,
+    frame_length: 120,
+};
 const ROUNDS: usize = 5;
-/// Header of a classic capture file, and of each record in it.
-const FILE_HEADER: usize = 24;
-const RECORD_HEADER: usize = 16;
-/// The last two bytes of the source and destination address in an Ethernet frame of IPv4.
-const ADDRESS_TAILS: [usize; 2] = [14 + 12 + 2, 14 + 16 + 2];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
-    let file = folder.path().join("long.pcap");
-    let packets = lengthen(&shop(), &file)?;
-    let bytes = fs::metadata(&file)?.len();
+    let file = folder.path().join("made.pcap");
+    TRAFFIC.write(&file)?;
     println!(
-        "{packets} packets, {} MB, one thread, median of {ROUNDS}",
-        bytes / 1_000_000
+        "{} packets of {} bytes, {} connections, 16 servers, median of {ROUNDS}",
+        TRAFFIC.packets(),
+        TRAFFIC.frame_length,
+        TRAFFIC.connections
     );
+    beside_peers(&file)?;
+    further_policies(&file)?;
+    all_policies(&file)
+}
 
+/// Processor time of one policy on one thread, and of each peer.
+fn beside_peers(file: &Path) -> Result<(), Box<dyn Error>> {
     let path = file.display().to_string();
-    let peers: [(&str, Vec<&str>); 2] = [
+    let peers: [(&str, Vec<&str>, usize); 3] = [
         (
             "tcpdump -r FILE -w /dev/null",
             vec!["tcpdump", "-r", &path, "-w", "/dev/null"],
+            ROUNDS,
         ),
-        ("capinfos FILE", vec!["capinfos", &path]),
+        ("capinfos FILE", vec!["capinfos", &path], ROUNDS),
+        // Slow enough that one round tells.
+        (
+            "tshark -q -z conv,tcp -r FILE",
+            vec!["tshark", "-q", "-z", "conv,tcp", "-r", &path],
+            1,
+        ),
     ];
     let mut ours = Vec::new();
-    let mut theirs: Vec<Vec<Duration>> = vec![Vec::new(); peers.len()];
+    let mut theirs: Vec<Vec<f64>> = vec![Vec::new(); peers.len()];
     // In turn, so that a machine that changes its speed changes it for all.
-    for _ in 0..ROUNDS {
-        ours.push(timed(|| whole_job(&file))?);
-        for ((_, command), times) in peers.iter().zip(&mut theirs) {
-            times.extend(timed(|| run(command)).ok());
+    for round in 0..ROUNDS {
+        let begin = cpu::seconds()?.0;
+        job::run(file, &["wlc"], 1)?;
+        ours.push(cpu::seconds()?.0 - begin);
+        for ((_, command, rounds), times) in peers.iter().zip(&mut theirs) {
+            if round < *rounds {
+                let begin = cpu::seconds()?.1;
+                if run(command).is_ok() {
+                    times.push(cpu::seconds()?.1 - begin);
+                }
+            }
         }
     }
     let own = median(&mut ours).ok_or("no round was timed")?;
-    show("equipoise replay, wlc", own, packets, own);
-    for ((name, _), times) in peers.iter().zip(&mut theirs) {
+    show("equipoise replay, wlc, 1 thread", own, own);
+    for ((name, ..), times) in peers.iter().zip(&mut theirs) {
         match median(times) {
-            Some(time) => show(name, time, packets, own),
-            None => println!("{name:32} not installed"),
+            Some(time) => show(name, time, own),
+            None => println!("{name:34} not installed"),
         }
     }
     Ok(())
 }
 
-fn shop() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/capture/shop.pcap")
+/// What the second to the fifth policy cost, by the packet and by the connection.
+fn further_policies(capture: &Path) -> Result<(), Box<dyn Error>> {
+    const FURTHER: [&str; 4] = ["rr", "wrr", "lc", "sed"];
+    let (mut one, mut five) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let begin = cpu::seconds()?.0;
+        job::run(capture, &["wlc"], 1)?;
+        let middle = cpu::seconds()?.0;
+        let all: Vec<&str> = std::iter::once("wlc").chain(FURTHER).collect();
+        job::run(capture, &all, 1)?;
+        one.push(middle - begin);
+        five.push(cpu::seconds()?.0 - middle);
+    }
+    let both = median(&mut one).zip(median(&mut five));
+    let (one, five) = both.ok_or("no round was timed")?;
+    let each = (five - one) / FURTHER.len() as f64;
+    println!(
+        "each further policy: {:.0} ns a connection with its {} packets (3 ns a packet and 300 ns a connection make {})",
+        each / TRAFFIC.connections as f64 * 1e9,
+        TRAFFIC.packets_each(),
+        3 * TRAFFIC.packets_each() + 300,
+    );
+    Ok(())
 }
 
-/// The capture over and over, each time with client addresses of its own and a later clock.
-fn lengthen(capture: &Path, to: &Path) -> Result<u64, Box<dyn Error>> {
-    let bytes = fs::read(capture)?;
-    let (header, records) = bytes.split_at(FILE_HEADER);
-    let mut out = BufWriter::new(File::create(to)?);
-    out.write_all(header)?;
-    let mut packets = 0;
-    for copy in 0..COPIES {
-        let mut rest = records;
-        while rest.len() >= RECORD_HEADER {
-            let word = |at: usize| -> Result<u32, Box<dyn Error>> {
-                Ok(u32::from_le_bytes(rest[at..at + 4].try_into()?))
-            };
-            let (seconds, length) = (word(0)?, word(8)? as usize);
-            let mut record = rest[..RECORD_HEADER + length].to_vec();
-            record[..4].copy_from_slice(&(seconds + 40 * copy).to_le_bytes());
-            for tail in ADDRESS_TAILS {
-                change_client(&mut record[RECORD_HEADER..], tail, copy);
-            }
-            out.write_all(&record)?;
-            packets += 1;
-            rest = &rest[RECORD_HEADER + length..];
-        }
+/// Wall time of all policies on two threads beside one on one.
+fn all_policies(file: &Path) -> Result<(), Box<dyn Error>> {
+    let all: Vec<&str> = registry::all().iter().map(|entry| entry.name).collect();
+    let (mut one, mut every) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let begin = Instant::now();
+        job::run(file, &["wlc"], 1)?;
+        one.push(begin.elapsed().as_secs_f64());
+        let begin = Instant::now();
+        job::run(file, &all, 2)?;
+        every.push(begin.elapsed().as_secs_f64());
     }
-    out.flush()?;
-    Ok(packets)
-}
-
-/// Clients are in 198.18.0.0/15; nothing else is touched.
-fn change_client(frame: &mut [u8], tail: usize, copy: u32) {
-    if frame.len() > tail + 1 && frame[12..14] == [8, 0] && frame[tail - 2] == 198 {
-        let address = u16::from_be_bytes([frame[tail], frame[tail + 1]]);
-        let moved = address.wrapping_add((copy as u16).wrapping_mul(257));
-        frame[tail..=tail + 1].copy_from_slice(&moved.to_be_bytes());
-    }
-}
-
-fn whole_job(file: &Path) -> Result<(), Box<dyn Error>> {
-    let written = Written {
-        items: vec![Item::Service("10.0.0.1:80".to_owned())],
-        policies: vec!["wlc".to_owned()],
-        ..Written::default()
-    };
-    let setup = Setup::assemble(&written)?;
-    let engine = Engine::new(Limits::default())?;
-    let mut policies = Policies::new(engine, None, setup.kernel, setup.switches);
-    let options = Options {
-        threads: 1,
-        ..Options::default()
-    };
-    let outcome = replay(&[Source::new(file)?], setup, &mut policies, &options)?;
-    let connections: u64 = outcome
-        .report
-        .runs
-        .iter()
-        .flat_map(|run| &run.services)
-        .map(|s| s.connections)
-        .sum();
-    if connections == 0 {
-        return Err("nothing was replayed".into());
-    }
+    let both = median(&mut one).zip(median(&mut every));
+    let (one, every) = both.ok_or("no round was timed")?;
+    println!(
+        "all {} policies on 2 threads: {:.2} times the wall time of one on one",
+        all.len(),
+        every / one
+    );
     Ok(())
 }
 
@@ -144,24 +144,17 @@ fn run(command: &[&str]) -> Result<(), Box<dyn Error>> {
     }
 }
 
-fn timed(job: impl FnOnce() -> Result<(), Box<dyn Error>>) -> Result<Duration, Box<dyn Error>> {
-    let begin = Instant::now();
-    job()?;
-    Ok(begin.elapsed())
-}
-
-fn median(times: &mut [Duration]) -> Option<Duration> {
-    times.sort();
+fn median(times: &mut [f64]) -> Option<f64> {
+    times.sort_by(f64::total_cmp);
     times.get(times.len() / 2).copied()
 }
 
-fn show(name: &str, time: Duration, packets: u64, own: Duration) {
-    let seconds = time.as_secs_f64();
+fn show(name: &str, seconds: f64, own: f64) {
+    let packets = TRAFFIC.packets() as f64;
     println!(
-        "{name:32} {:7.3} s  {:6.2} M packets/s  {:5.0} ns/packet  takes {:.2} times ours",
-        seconds,
-        packets as f64 / seconds / 1e6,
-        seconds / packets as f64 * 1e9,
-        seconds / own.as_secs_f64()
+        "{name:34} {seconds:7.3} s of CPU  {:6.2} M packets/s  {:5.0} ns/packet  {:6.2} times ours",
+        packets / seconds / 1e6,
+        seconds / packets * 1e9,
+        seconds / own
     );
 }

@@ -5,10 +5,12 @@
 //! one buffer per open capture, bounded whatever a file claims.
 
 mod error;
+mod expand;
 mod pcap;
 mod pcapng;
 mod sniff;
 mod source;
+mod spool;
 mod window;
 mod zstd;
 
@@ -21,7 +23,7 @@ use std::ops::Range;
 
 use pcap::Pcap;
 use pcapng::Pcapng;
-use window::Window;
+use window::{BytesRead, Window};
 
 /// The longest record or block that is believed, in bytes. Real ones stay far below: the largest
 /// segmentation offload makes half a megabyte.
@@ -49,8 +51,8 @@ pub struct Capture {
     window: Window,
     format: Format,
     packets: u64,
+    bytes_read: BytesRead,
     warning: Option<Warning>,
-    ended: bool,
 }
 
 enum Format {
@@ -82,22 +84,23 @@ impl Capture {
         reader: impl Read + Send + 'static,
     ) -> Result<Self, CaptureError> {
         let name = name.into();
+        let (reader, bytes_read) = BytesRead::of(reader);
         let (format, window) = sniff::recognise(&name, Box::new(reader))?;
         Ok(Self {
             name,
             window,
             format,
             packets: 0,
+            bytes_read,
             warning: None,
-            ended: false,
         })
     }
 
     /// The next frame; none at the end of the capture. After an error there is no next frame.
+    ///
+    /// A file that grows meanwhile is read to the end that it has when that is reached.
+    #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, CaptureError> {
-        if self.ended {
-            return Ok(None);
-        }
         loop {
             let step = match &mut self.format {
                 Format::Pcap(pcap) => pcap.step(self.window.bytes()),
@@ -118,40 +121,12 @@ impl Capture {
                 Ok(Step::Skip(length)) => {
                     self.window.take(length);
                 }
-                Ok(Step::Incomplete) => match self.window.read_more() {
-                    Ok(true) => {}
-                    Ok(false) => {
-                        self.ended = true;
-                        if !self.window.bytes().is_empty() {
-                            self.warn_truncated();
-                        }
+                Ok(Step::Incomplete) => {
+                    if !self.read_more()? {
                         return Ok(None);
                     }
-                    // How decompressors say that their input ends in mid-stream.
-                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                        self.ended = true;
-                        self.warn_truncated();
-                        return Ok(None);
-                    }
-                    Err(source) => {
-                        self.ended = true;
-                        return Err(CaptureError::Read {
-                            name: self.name.clone(),
-                            packets: self.packets,
-                            offset: self.window.offset(),
-                            source,
-                        });
-                    }
-                },
-                Err(damage) => {
-                    self.ended = true;
-                    return Err(CaptureError::Damaged {
-                        name: self.name.clone(),
-                        packets: self.packets,
-                        offset: self.window.offset(),
-                        damage,
-                    });
                 }
+                Err(damage) => return Err(self.damaged(damage)),
             }
         }
     }
@@ -159,6 +134,11 @@ impl Capture {
     /// How many frames were read so far.
     pub fn packets(&self) -> u64 {
         self.packets
+    }
+
+    /// How many bytes of the file (compressed, where it is) were read so far, some of them ahead.
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read.get()
     }
 
     /// What the user should know of how the capture ended; complete once there is no next frame.
@@ -169,6 +149,42 @@ impl Capture {
     /// The name for messages.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Reads once; false at the end, also at the one that an error made.
+    #[cold]
+    fn read_more(&mut self) -> Result<bool, CaptureError> {
+        match self.window.read_more() {
+            Ok(true) => return Ok(true),
+            Ok(false) if self.window.bytes().is_empty() => {}
+            Ok(false) => self.warn_truncated(),
+            // How decompressors say that their input ends in mid-stream.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.warn_truncated(),
+            Err(source) => {
+                let error = CaptureError::Read {
+                    name: self.name.clone(),
+                    packets: self.packets,
+                    offset: self.window.offset(),
+                    source,
+                };
+                self.window.close();
+                return Err(error);
+            }
+        }
+        self.window.close();
+        Ok(false)
+    }
+
+    #[cold]
+    fn damaged(&mut self, damage: Damage) -> CaptureError {
+        let error = CaptureError::Damaged {
+            name: self.name.clone(),
+            packets: self.packets,
+            offset: self.window.offset(),
+            damage,
+        };
+        self.window.close();
+        error
     }
 
     fn warn_truncated(&mut self) {

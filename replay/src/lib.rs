@@ -8,6 +8,7 @@
 pub mod capture;
 mod decisions;
 pub mod decode;
+pub mod inspect;
 mod meter;
 pub mod policy;
 mod record;

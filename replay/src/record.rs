@@ -76,14 +76,14 @@ impl Recorder {
         });
     }
 
-    pub(crate) fn ignore(&mut self, service: ServiceIndex, why: CannotCreate) {
+    pub(crate) fn ignore(&mut self, service: ServiceIndex, why: CannotCreate, packets: u64) {
         let name = match why {
             CannotCreate::Reset => "reset",
             CannotCreate::MidStream => "mid-stream",
             CannotCreate::FtpData => "ftp-data",
             _ => "protocol",
         };
-        self.ignore_many(service, name, 1);
+        self.ignore_many(service, name, packets);
     }
 
     fn ignore_many(&mut self, service: ServiceIndex, name: &str, packets: u64) {

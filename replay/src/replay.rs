@@ -4,11 +4,14 @@
 //! bounded batches that all runs take in side by side. Knows no command line and writes no file.
 
 mod facts;
+mod progress;
 mod services;
+
+pub use progress::{Phase, Progress, Watcher};
 
 use std::sync::Arc;
 
-use equipoise_core::{ConfigError, Fault, KernelProfile, Parameter, Settings};
+use equipoise_core::{ConfigError, Fault, KernelProfile, Parameter, Settings, Timestamp};
 use equipoise_reports::Report;
 use equipoise_reports::model;
 use equipoise_schedulers::registry;
@@ -16,10 +19,12 @@ use rayon::prelude::*;
 
 use crate::capture::{CaptureError, Source};
 use crate::decisions::{Decisions, Spool};
+use crate::decode::Decoder;
 use crate::policy::{Chosen, Policies, PolicyError, label_of};
 use crate::run::{Clock, Common, Run};
 use crate::setup::{Setup, SetupError};
-use crate::trace::{Trace, TracePacket};
+use crate::trace::{Event, Trace};
+use crate::track::{Holding, Retention, Tracker};
 use services::{Survey, Watch};
 
 /// What applies to all runs.
@@ -35,6 +40,11 @@ pub struct Options {
     pub fallback: Option<String>,
     /// Whether to keep decisions.
     pub decisions: bool,
+    /// How frames become packets.
+    pub decoder: Decoder,
+    /// Every run takes in every packet, also those that can change nothing in it: slower, and the
+    /// same result, which is what it is for.
+    pub pass_all: bool,
 }
 
 impl Default for Options {
@@ -45,6 +55,8 @@ impl Default for Options {
             threads: 0,
             fallback: None,
             decisions: false,
+            decoder: Decoder::default(),
+            pass_all: false,
         }
     }
 }
@@ -71,6 +83,11 @@ impl Outcome {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplayError {
+    /// It was broken off before anything was replayed.
+    #[error(
+        "interrupted before the replay began: nothing is reported; --service saves the reading that looks for a service"
+    )]
+    Interrupted,
     /// A capture cannot be read at all.
     #[error(transparent)]
     Capture(#[from] CaptureError),
@@ -129,9 +146,10 @@ pub fn replay(
     mut setup: Setup,
     policies: &mut Policies,
     options: &Options,
+    watcher: &mut dyn Watcher,
 ) -> Result<Outcome, ReplayError> {
     let survey = if setup.wants_automatic() {
-        let survey = Survey::read(sources)?;
+        let survey = Survey::read(sources, options.decoder, watcher)?;
         let (protocol, endpoint) = survey.busiest(sources)?;
         setup.add_automatic(protocol, endpoint)?;
         Some(survey)
@@ -144,33 +162,66 @@ pub fn replay(
         None => None,
     };
 
-    let mut trace = Trace::open(sources)?;
     let mut watch = Watch::new(&setup);
+    let mut trace = Trace::open(
+        sources,
+        options.decoder,
+        tracker_for(&setup, options, &watch),
+    )?;
     let mut capture_errors = Vec::new();
-    let mut batch = Vec::new();
-    let mut runs = Vec::new();
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(options.threads)
         .build()
         .map_err(|error| ReplayError::System {
             source: std::io::Error::other(error),
         })?;
-    while next_batch(&mut trace, &mut batch, &mut capture_errors) {
-        watch.mark(&mut batch);
-        if runs.is_empty() {
-            let timed = batch.iter().find(|packet| packet.raw_time_ns.is_some());
-            let start = timed.map(|packet| packet.time).unwrap_or_default();
-            let common = Common {
-                services: &setup.services,
-                settings: settings_of(&setup),
-                clock: Clock::new(start, options.time_scale),
-                seed: options.seed,
-                fallback: fallback.clone(),
-            };
-            runs = start_runs(&plans, &common, sources, options.decisions)?;
-        }
-        pool.install(|| runs.par_iter_mut().for_each(|run| run.feed(&batch)));
+    let (mut batch, mut next) = (Vec::new(), Vec::new());
+    let mut read = |trace: &mut Trace, batch: &mut Vec<Event>| {
+        let more = next_batch(trace, batch, &mut capture_errors);
+        watch.mark(batch);
+        trace.ended().for_each(|ended| watch.count(&ended));
+        more
+    };
+    let mut more = read(&mut trace, &mut batch);
+    let mut runs = Vec::new();
+    if more {
+        let start = batch.iter().find_map(start_of).unwrap_or_default();
+        let common = Common {
+            services: &setup.services,
+            settings: settings_of(&setup),
+            clock: Clock::new(start, options.time_scale),
+            seed: options.seed,
+            fallback: fallback.clone(),
+        };
+        runs = start_runs(&plans, &common, sources, options.decisions)?;
     }
+    let mut is_partial = false;
+    while more {
+        is_partial = watcher
+            .watch(&Progress::of(&trace, Phase::Replay))
+            .is_break();
+        let reads = !is_partial;
+        // The next batch is read while the runs take in this one.
+        (more, ()) = pool.install(|| {
+            rayon::join(
+                || reads && read(&mut trace, &mut next),
+                || runs.par_iter_mut().for_each(|run| run.feed(&batch)),
+            )
+        });
+        for run in &mut runs {
+            let tracker = trace.tracker();
+            run.flows
+                .made
+                .drain(..)
+                .for_each(|flow| tracker.entry_made(flow));
+            run.flows
+                .gone
+                .drain(..)
+                .for_each(|flow| tracker.entry_gone(flow));
+        }
+        std::mem::swap(&mut batch, &mut next);
+    }
+    trace.ended().for_each(|ended| watch.count(&ended));
     if runs.is_empty() {
         return Err(match capture_errors.into_iter().next() {
             Some(error) => error.into(),
@@ -178,9 +229,10 @@ pub fn replay(
         });
     }
     if !watch.matched_any() {
-        return Err(services::nothing_matched(&setup, &trace));
+        return Err(services::nothing_matched(&setup, &watch));
     }
-    pool.install(|| runs.par_iter_mut().for_each(Run::finish));
+    let end = trace.now();
+    pool.install(|| runs.par_iter_mut().for_each(|run| run.finish(end)));
     let spools: Vec<Spool> = runs.iter_mut().filter_map(Run::take_spool).collect();
     let facts = facts::Facts {
         setup: &setup,
@@ -189,6 +241,7 @@ pub fn replay(
         survey: survey.as_ref(),
         watch: &watch,
         capture_errors: &capture_errors,
+        is_partial,
     };
     Ok(Outcome {
         report: facts.report(runs),
@@ -197,12 +250,27 @@ pub fn replay(
     })
 }
 
+/// The time of the first packet that has one.
+fn start_of(event: &Event) -> Option<Timestamp> {
+    match event {
+        Event::Packet(packet) => packet.raw_time_ns.map(|_| packet.time),
+        Event::Told(_) => None,
+    }
+}
+
+/// Where time is scaled, so is what a kernel's timeouts mean in the capture.
+fn tracker_for(setup: &Setup, options: &Options, watch: &Watch) -> Tracker {
+    let limit_ns = settings_of(setup).quiet_limit();
+    #[expect(clippy::cast_sign_loss, reason = "neither is negative; it saturates")]
+    let limit_ns = (limit_ns as f64 / options.time_scale) as u64;
+    let may_hold =
+        watch.may_hold() && !setup.switches.sysctls.sloppy_tcp && !options.pass_all;
+    let holding = may_hold.then(|| Holding::new(limit_ns, watch.keys().to_vec()));
+    Tracker::new(Retention::default(), holding)
+}
+
 /// False at the end. A capture that breaks ends there, and the others go on.
-fn next_batch(
-    trace: &mut Trace,
-    batch: &mut Vec<TracePacket>,
-    errors: &mut Vec<CaptureError>,
-) -> bool {
+fn next_batch(trace: &mut Trace, batch: &mut Vec<Event>, errors: &mut Vec<CaptureError>) -> bool {
     loop {
         match trace.next_batch(batch) {
             Ok(more) => return more,

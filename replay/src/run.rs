@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use equipoise_core::{
-    ConfigError, Decision, Director, Endpoint, FaultReport, Outcome, Policy, Scheduling, Settings,
-    Tag, Timestamp,
+    ConfigError, Decision, Director, Endpoint, FaultReport, FlowId, Outcome, Policy, Quiet,
+    QuietSide, Scheduling, Settings, Tag, Timestamp,
 };
 use equipoise_reports::timeline::Axis;
 
@@ -16,7 +16,8 @@ use crate::meter::{Meter, Metered};
 use crate::policy::Chosen;
 use crate::record::Recorder;
 use crate::setup::Service;
-use crate::trace::TracePacket;
+use crate::trace::{Event, TracePacket};
+use crate::track::Told;
 
 /// One policy, or each service's own, over the whole trace.
 pub(crate) struct Run {
@@ -32,6 +33,15 @@ pub(crate) struct Run {
     spool: Option<Spool>,
     next_tag: u64,
     clock: Clock,
+    /// Flows that got an entry, and that lost it, since they were last asked for.
+    pub(crate) flows: FlowChanges,
+}
+
+/// Which flows got an entry in a run's director, and which lost it.
+#[derive(Default)]
+pub(crate) struct FlowChanges {
+    pub(crate) made: Vec<FlowId>,
+    pub(crate) gone: Vec<FlowId>,
 }
 
 /// From the trace's time to the run's.
@@ -58,8 +68,12 @@ impl Clock {
         if self.t0.is_none() && packet.raw_time_ns.is_some() {
             self.t0 = Some(packet.time);
         }
-        let t0 = self.t0.unwrap_or(packet.time);
-        let elapsed = packet.time.0.saturating_sub(t0.0);
+        self.scaled(packet.time)
+    }
+
+    fn scaled(&self, time: Timestamp) -> Timestamp {
+        let t0 = self.t0.unwrap_or(time);
+        let elapsed = time.0.saturating_sub(t0.0);
         #[expect(clippy::float_cmp, reason = "1 is exact, and so must be its result")]
         let scaled = if self.scale == 1.0 {
             elapsed
@@ -137,44 +151,76 @@ impl Run {
             spool,
             next_tag: 0,
             clock: common.clock,
+            flows: FlowChanges::default(),
         };
         run.note_faults();
         Ok(run)
     }
 
-    /// Takes in the next packets of the trace.
-    pub(crate) fn feed(&mut self, batch: &[TracePacket]) {
-        for packet in batch {
+    /// Takes in what happens next in the trace.
+    pub(crate) fn feed(&mut self, batch: &[Event]) {
+        for event in batch {
             if self.director.is_stopped() {
-                return;
+                break;
             }
-            let tag = Tag(self.next_tag);
-            let now = self.clock.at(packet);
-            let outcome = self.director.packet(now, &packet.packet, tag);
-            match outcome {
-                Outcome::Decision => {
-                    self.next_tag += 1;
-                    self.waiting.push_back((tag, Row::of(packet), None));
-                }
-                Outcome::CannotCreate { service, why } => {
-                    self.director.observer.ignore(service, why);
-                }
-                _ => {}
-            }
-            if let Some(elapsed_ns) = packet.observed.first_response_ns {
-                self.director.first_response(&packet.packet, elapsed_ns);
-            }
-            if self.waiting.len() >= WAITING_LIMIT {
-                self.director.settle();
+            match event {
+                Event::Packet(packet) => self.take_packet(packet),
+                Event::Told(told) => self.take_told(told),
             }
             if !self.director.observer.fresh.is_empty() {
                 self.take_decisions();
             }
         }
+        self.director
+            .take_flow_changes(&mut self.flows.made, &mut self.flows.gone);
     }
 
-    /// Ends the run: everything that waits is decided, every open connection counted.
-    pub(crate) fn finish(&mut self) {
+    fn take_packet(&mut self, packet: &TracePacket) {
+        let tag = Tag(self.next_tag);
+        let now = self.clock.at(packet);
+        let flow = packet.observed.flow;
+        let outcome = self.director.packet_of_flow(now, flow, &packet.packet, tag);
+        match outcome {
+            Outcome::Decision => {
+                self.next_tag += 1;
+                self.waiting.push_back((tag, Row::of(packet), None));
+            }
+            Outcome::CannotCreate { service, why } => {
+                self.director.observer.ignore(service, why, 1);
+            }
+            _ => {}
+        }
+        if let Some(elapsed_ns) = packet.observed.first_response_ns {
+            self.director.first_response_of_flow(flow, elapsed_ns);
+        }
+        if self.waiting.len() >= WAITING_LIMIT {
+            self.director.settle();
+        }
+    }
+
+    fn take_told(&mut self, told: &Told) {
+        let side = |side: QuietSide| QuietSide {
+            last: self.clock.scaled(side.last),
+            ..side
+        };
+        let quiet = Quiet {
+            low: side(told.quiet.low),
+            high: side(told.quiet.high),
+        };
+        let unserved = self.director.quiet(told.flow, &told.sample, &quiet);
+        for (why, side) in unserved.into_iter().zip([quiet.low, quiet.high]) {
+            if let Some((service, why)) = why {
+                self.director.observer.ignore(service, why, side.packets);
+            }
+        }
+    }
+
+    /// Ends the run at the time of the trace's last packet, held back or not: everything that waits
+    /// is decided, every open connection counted.
+    pub(crate) fn finish(&mut self, end: Timestamp) {
+        if !self.director.is_stopped() {
+            self.director.advance(self.clock.scaled(end));
+        }
         self.director.settle();
         self.take_decisions();
         self.director.finish();

@@ -1,19 +1,29 @@
 //! Several captures as one trace in time order.
 //!
-//! Owns merging, the trace's clock, which never goes back, and what is counted on the way. Bytes
-//! are decoded as they are read and never kept, so memory is a buffer per capture and the tracker.
+//! Owns merging, the trace's clock, which never goes back, and what is counted on the way. Frames
+//! are decoded as they are read and never kept; a capture is open only while the trace is in it.
+//! So memory is a buffer per capture that overlaps, and the tracker.
+
+mod reader;
+mod seams;
+
+pub use reader::CaptureFacts;
+pub use seams::Seam;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use equipoise_core::{Packet, Timestamp};
 
-use crate::capture::{Capture, CaptureError, Source, Warning};
-use crate::decode::{Decoded, Skipped, decode};
-use crate::track::{Observed, Tracker};
+use crate::capture::{CaptureError, Source, Warning};
+use crate::decode::{Decoder, Skipped};
+use crate::track::{Connection, Inferred, Observed, Told, Tracker};
+use reader::{Head, Reader};
 
-/// Packets in a batch at most.
+/// Events in a batch at most, but for what is told at its end.
 pub const BATCH: usize = 4_096;
+/// Packets that are read for one batch at most, where most are held back.
+const MOST_READ: usize = 16 * BATCH;
 
 /// A packet in its place in the trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +44,15 @@ pub struct TracePacket {
     pub payload_length: u32,
 }
 
+/// What happens next in the trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A packet.
+    Packet(TracePacket),
+    /// Packets that were held back, told of no later than anybody may need to know.
+    Told(Told),
+}
+
 /// What was counted while reading.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -45,21 +64,6 @@ pub struct Totals {
     pub clock_steps_back: u64,
     /// Frames to which the capture gives no time.
     pub without_time: u64,
-}
-
-/// What was counted of one capture.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CaptureFacts {
-    /// Frames read, skipped ones included.
-    pub packets: u64,
-    /// Bytes that these frames had on the wire.
-    pub bytes: u64,
-    /// The earliest time.
-    pub first_ns: Option<u64>,
-    /// The latest time.
-    pub last_ns: Option<u64>,
-    /// Link types by `LINKTYPE_` number, in order of appearance.
-    pub link_types: Vec<u16>,
 }
 
 /// One capture of the trace.
@@ -76,87 +80,73 @@ pub struct CaptureView<'a> {
 /// A trace being read.
 pub struct Trace {
     readers: Vec<Reader>,
-    /// The next packet of each capture that has one, the earliest on top; of equals the capture
-    /// given first.
+    /// Captures still to be opened, by the time of their first frame, the earliest last.
+    pending: Vec<(Timestamp, u32)>,
+    /// The next packet of each open capture, the earliest on top; of equals the capture given
+    /// first.
     heads: BinaryHeap<Reverse<(Timestamp, u32)>>,
+    decoder: Decoder,
     tracker: Tracker,
     totals: Totals,
     errors: Vec<CaptureError>,
-}
-
-struct Reader {
-    capture: Capture,
-    /// The time of the latest frame that had one, to lend to those without.
-    last_ns: u64,
-    /// The latest time of a packet, which later ones do not fall behind.
-    clock: Timestamp,
-    head: Option<Head>,
-    facts: CaptureFacts,
-}
-
-struct Head {
-    number: u64,
-    raw_time_ns: Option<u64>,
-    decoded: Decoded,
+    now: Timestamp,
+    is_told: bool,
 }
 
 impl Trace {
-    /// Opens all captures.
-    pub fn open(sources: &[Source]) -> Result<Self, CaptureError> {
-        Self::with_tracker(sources, Tracker::default())
-    }
-
-    /// Opens all captures, with a tracker that may have settings of its own.
-    pub fn with_tracker(sources: &[Source], tracker: Tracker) -> Result<Self, CaptureError> {
+    /// Opens all captures, with a decoder and a tracker that may have settings of their own.
+    pub fn open(
+        sources: &[Source],
+        decoder: Decoder,
+        tracker: Tracker,
+    ) -> Result<Self, CaptureError> {
         let mut trace = Self {
             readers: Vec::new(),
+            pending: Vec::new(),
             heads: BinaryHeap::new(),
+            decoder,
             tracker,
             totals: Totals::default(),
             errors: Vec::new(),
+            now: Timestamp::default(),
+            is_told: false,
         };
-        for source in sources {
-            trace.readers.push(Reader {
-                capture: source.open()?,
-                last_ns: 0,
-                clock: Timestamp::default(),
-                head: None,
-                facts: CaptureFacts::default(),
-            });
+        for (index, source) in sources.iter().enumerate() {
+            let (reader, first) = if sources.len() == 1 {
+                (Reader::open(source)?, Timestamp::default())
+            } else {
+                Reader::probe(source)?
+            };
+            trace.readers.push(reader);
+            trace.pending.push((first, index as u32));
         }
-        for index in 0..trace.readers.len() {
-            trace.advance(index);
-        }
+        trace.pending.sort_by_key(|&pending| Reverse(pending));
         Ok(trace)
     }
 
-    /// Replaces the content of `batch` by the next packets, at most [`BATCH`]; false at the end.
+    /// Replaces the content of `batch` by what happens next; false at the end.
     ///
     /// A capture that cannot be read to its end ends where it breaks, and the others go on: its
     /// error comes in place of the end, one error a call where there are several.
-    pub fn next_batch(&mut self, batch: &mut Vec<TracePacket>) -> Result<bool, CaptureError> {
+    pub fn next_batch(&mut self, batch: &mut Vec<Event>) -> Result<bool, CaptureError> {
         batch.clear();
-        while batch.len() < BATCH {
-            let Some(Reverse((time, capture))) = self.heads.pop() else {
+        self.tracker.next_batch();
+        let mut read = 0;
+        while batch.len() < BATCH && read < MOST_READ {
+            let Some((capture, until)) = self.next_capture() else {
                 break;
             };
-            if let Some(head) = self.readers[capture as usize].head.take() {
-                batch.push(TracePacket {
-                    capture,
-                    number: head.number,
-                    time,
-                    raw_time_ns: head.raw_time_ns,
-                    packet: head.decoded.packet,
-                    observed: self.tracker.track(time, &head.decoded),
-                    payload_length: head.decoded.payload_length,
-                });
-            }
-            self.advance(capture as usize);
+            read += self.read_from(capture, until, batch, MOST_READ - read);
         }
-        if batch.is_empty() && !self.errors.is_empty() {
+        if self.heads.is_empty() && self.pending.is_empty() && !self.is_told {
+            self.is_told = true;
+            self.tracker.tell_all();
+            batch.extend(self.tracker.told().map(Event::Told));
+        }
+        if batch.is_empty() && read == 0 && !self.errors.is_empty() {
             return Err(self.errors.remove(0));
         }
-        Ok(!batch.is_empty())
+        Ok(!batch.is_empty() || read > 0)
     }
 
     /// What was counted so far.
@@ -164,66 +154,139 @@ impl Trace {
         &self.totals
     }
 
-    /// What was observed so far.
-    pub fn tracker(&self) -> &Tracker {
-        &self.tracker
+    /// What observes the connections.
+    pub fn tracker(&mut self) -> &mut Tracker {
+        &mut self.tracker
+    }
+
+    /// Connections that ended since the last call. After the end of the trace all that are left.
+    pub fn ended(&mut self) -> std::vec::Drain<'_, Connection> {
+        if self.is_told {
+            self.tracker.end_all();
+        }
+        self.tracker.ended()
+    }
+
+    /// Connections seen so far, and those of TCP among them.
+    pub fn connections(&self) -> (u64, u64) {
+        (self.tracker.connections(), self.tracker.tcp_connections())
+    }
+
+    /// What was inferred and left out so far.
+    pub fn inferred(&self) -> Inferred {
+        self.tracker.inferred()
+    }
+
+    /// Bytes of the files that were read, and that they have in all.
+    pub fn bytes(&self) -> (u64, u64) {
+        let bytes = self.readers.iter().map(Reader::bytes);
+        bytes.fold((0, 0), |sum, (read, all)| (sum.0 + read, sum.1 + all))
+    }
+
+    /// The time of the packet that was read last.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Nanoseconds from the first packet to the one that was read last, by the trace's clock.
+    pub fn traffic_ns(&self) -> u64 {
+        let first = self
+            .readers
+            .iter()
+            .filter_map(|reader| reader.view().facts.first_ns);
+        first
+            .min()
+            .map_or(0, |first| self.now.0.saturating_sub(first))
     }
 
     /// The captures, in the order given.
     pub fn captures(&self) -> impl Iterator<Item = CaptureView<'_>> {
-        self.readers.iter().map(|reader| CaptureView {
-            name: reader.capture.name(),
-            facts: &reader.facts,
-            warning: reader.capture.warning(),
-        })
+        self.readers.iter().map(Reader::view)
     }
 
     /// Warnings so far, in the order of the captures.
     pub fn warnings(&self) -> impl Iterator<Item = &Warning> {
-        self.readers
-            .iter()
-            .filter_map(|reader| reader.capture.warning())
+        self.readers.iter().filter_map(Reader::warning)
     }
 
-    /// Reads one capture on to its next packet and queues that.
-    fn advance(&mut self, index: usize) {
-        let reader = &mut self.readers[index];
-        loop {
-            let frame = match reader.capture.next_frame() {
-                Ok(Some(frame)) => frame,
-                Ok(None) => return,
-                Err(error) => return self.errors.push(error),
-            };
-            self.totals.frames += 1;
-            reader.facts.packets += 1;
-            reader.facts.bytes += u64::from(frame.original_length);
-            if !reader.facts.link_types.contains(&frame.link_type) {
-                reader.facts.link_types.push(frame.link_type);
+    /// Where captures that follow each other overlap or leave a gap.
+    pub fn seams(&self) -> Vec<Seam> {
+        seams::find(self.captures())
+    }
+
+    /// The capture with the earliest packet, and the place in time until which it may be read
+    /// without another capture coming before it.
+    fn next_capture(&mut self) -> Option<(u32, (Timestamp, u32))> {
+        while let Some(&(first, capture)) = self.pending.last() {
+            let is_next = self
+                .heads
+                .peek()
+                .is_none_or(|&Reverse((time, _))| first <= time);
+            if !is_next {
+                break;
             }
-            match frame.time_ns {
-                Some(time) => {
-                    let facts = &mut reader.facts;
-                    facts.first_ns = Some(facts.first_ns.map_or(time, |first| first.min(time)));
-                    facts.last_ns = Some(facts.last_ns.map_or(time, |last| last.max(time)));
-                    self.totals.clock_steps_back += u64::from(time < reader.last_ns);
-                    reader.last_ns = time;
-                }
-                None => self.totals.without_time += 1,
+            self.pending.pop();
+            match self.readers[capture as usize].reopen() {
+                Ok(()) => self.advance(capture),
+                Err(error) => self.errors.push(error),
             }
-            match decode(frame.link_type, frame.bytes, frame.original_length) {
-                Ok(decoded) => {
-                    // Clamped per capture, the merged sequence cannot go back either.
-                    reader.clock = reader.clock.max(Timestamp(reader.last_ns));
-                    reader.head = Some(Head {
-                        number: frame.number,
-                        raw_time_ns: frame.time_ns,
-                        decoded,
-                    });
-                    self.heads.push(Reverse((reader.clock, index as u32)));
-                    return;
-                }
-                Err(skipped) => *self.totals.skipped.entry(skipped).or_default() += 1,
+        }
+        let Reverse((_, capture)) = self.heads.pop()?;
+        let other = self.heads.peek().map(|&Reverse(head)| head);
+        let closed = self.pending.last().map(|&(first, _)| (first, 0));
+        let until = [other, closed].into_iter().flatten().min();
+        Some((capture, until.unwrap_or((Timestamp(u64::MAX), u32::MAX))))
+    }
+
+    /// Tracks packets of one capture as long as none of another comes before them; how many.
+    fn read_from(
+        &mut self,
+        capture: u32,
+        until: (Timestamp, u32),
+        batch: &mut Vec<Event>,
+        most: usize,
+    ) -> usize {
+        let mut read = 0;
+        let (tracker, now) = (&mut self.tracker, &mut self.now);
+        let take = |time, head: &Head| {
+            if (time, capture) > until || batch.len() >= BATCH || read >= most {
+                return false;
             }
+            let observed = tracker.track(time, &head.decoded);
+            if tracker.has_told() {
+                batch.extend(tracker.told().map(Event::Told));
+            }
+            if let Some(observed) = observed {
+                batch.push(Event::Packet(TracePacket {
+                    capture,
+                    number: head.number,
+                    time,
+                    raw_time_ns: head.raw_time_ns,
+                    packet: head.decoded.packet,
+                    observed,
+                    payload_length: head.decoded.payload_length,
+                }));
+            }
+            *now = time;
+            read += 1;
+            true
+        };
+        let reader = &mut self.readers[capture as usize];
+        match reader.read(self.decoder, &mut self.totals, take) {
+            Ok(true) => self.heads.push(Reverse((reader.clock, capture))),
+            Ok(false) => {}
+            Err(error) => self.errors.push(error),
+        }
+        read
+    }
+
+    /// Reads one capture on to its first packet and queues that.
+    fn advance(&mut self, capture: u32) {
+        let reader = &mut self.readers[capture as usize];
+        match reader.read(self.decoder, &mut self.totals, |_, _| false) {
+            Ok(true) => self.heads.push(Reverse((reader.clock, capture))),
+            Ok(false) => {}
+            Err(error) => self.errors.push(error),
         }
     }
 }

@@ -1,24 +1,30 @@
 //! Packets to observed connections: what happened in the capture, whoever balances what.
 //!
-//! Shared by all runs. Knows nothing of services or IPVS states. A connection is observed from its
-//! first packet, SYN or not, which is more than IPVS would schedule.
+//! Shared by all runs. Knows nothing of IPVS states. A connection is observed from its first
+//! packet, SYN or not, which is more than IPVS would schedule. Holds back packets that can change
+//! nothing in any run, and tells of them in sums. Forgets what has been silent for long, so memory
+//! follows the connections that are open at a time.
 
 mod connection;
+mod flow;
+mod holding;
+mod legs;
+mod retention;
 mod survey;
 
-pub use connection::{Basis, Close, Connection};
-pub use survey::{EndpointCount, survey};
+pub use connection::{Basis, Close, Connection, Traffic};
+pub use holding::Holding;
+pub use retention::Retention;
+pub use survey::{EndpointCount, Endpoints};
 
-use std::hash::{BuildHasher, Hash, Hasher};
-
-use equipoise_core::{Endpoint, Packet, Protocol, TcpFlags, Timestamp};
-use foldhash::fast::FixedState;
+use equipoise_core::{FlowId, Packet, Quiet, TcpFlags, Timestamp};
 use hashbrown::HashTable;
 
 use crate::decode::Decoded;
-
-/// Idle time after which a packet of a UDP 5-tuple begins a new flow: IPVS's default UDP timeout.
-pub const UDP_IDLE_NS: u64 = 300 * Timestamp::SECOND;
+use flow::Flow;
+use holding::Tells;
+use legs::Legs;
+use retention::Checks;
 
 /// Which way a packet goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +40,8 @@ pub enum Direction {
 pub struct Observed {
     /// The connection, numbered from 1 in order of first packets.
     pub connection: u64,
+    /// The 5-tuple, both directions. The number is used again once everybody has forgotten it.
+    pub flow: FlowId,
     /// Which way, as far as is known by now.
     pub direction: Direction,
     /// Whether the connection begins with this packet.
@@ -43,118 +51,317 @@ pub struct Observed {
     pub first_response_ns: Option<u64>,
 }
 
-/// The connections seen so far. Memory grows with their number; nothing is evicted yet.
+/// Packets of a flow that were held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Whose.
+    pub flow: FlowId,
+    /// As a packet from the lower end to the higher would look.
+    pub sample: Packet,
+    /// How many, how long and when.
+    pub quiet: Quiet,
+}
+
+/// What was inferred and left out of all runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inferred {
+    /// Packets that a mirror port copied: the same IP packet within a millisecond.
+    pub copies: u64,
+    /// Connections from a masquerading director to its real servers, whose other legs are in the
+    /// capture, too.
+    pub second_legs: u64,
+    /// Their packets.
+    pub second_leg_packets: u64,
+}
+
+/// The flows of the present.
 pub struct Tracker {
-    connections: Vec<Connection>,
-    /// Places in `connections`, the latest of each 5-tuple. Never iterated.
-    latest: HashTable<u32>,
-    hasher: FixedState,
-    udp_idle_ns: u64,
+    flows: Vec<Flow>,
+    free: Vec<u32>,
+    /// Places in `flows`. Never iterated.
+    index: HashTable<u32>,
+    /// How many directors have an entry for a flow.
+    holders: Vec<u16>,
+    connections: u64,
+    tcp_connections: u64,
+    inferred: Inferred,
+    legs: Legs,
+    batch: u32,
+    retention: Retention,
+    checks: Checks,
+    holding: Option<Holding>,
+    tells: Tells,
+    told: Vec<Told>,
+    ended: Vec<Connection>,
 }
 
 impl Default for Tracker {
     fn default() -> Self {
-        Self::with_udp_idle(UDP_IDLE_NS)
+        Self::new(Retention::default(), None)
     }
 }
 
 impl Tracker {
-    /// With another idle time for UDP, in nanoseconds; `u64::MAX` never splits a flow.
-    pub fn with_udp_idle(udp_idle_ns: u64) -> Self {
+    /// A tracker that forgets as told, and holds back packets where it may.
+    pub fn new(retention: Retention, holding: Option<Holding>) -> Self {
         Self {
-            connections: Vec::new(),
-            latest: HashTable::new(),
-            hasher: FixedState::default(),
-            udp_idle_ns,
+            flows: Vec::new(),
+            free: Vec::new(),
+            index: HashTable::new(),
+            holders: Vec::new(),
+            connections: 0,
+            tcp_connections: 0,
+            inferred: Inferred::default(),
+            legs: Legs::default(),
+            batch: 0,
+            retention,
+            checks: Checks::default(),
+            holding,
+            tells: Tells::default(),
+            told: Vec::new(),
+            ended: Vec::new(),
         }
     }
 
-    /// Takes in the next packet; `now` never goes back.
+    /// Takes in the next packet; `now` never goes back. None where the packet is held
+    /// back or left out.
     #[inline]
-    pub fn track(&mut self, now: Timestamp, decoded: &Decoded) -> Observed {
+    pub fn track(&mut self, now: Timestamp, decoded: &Decoded) -> Option<Observed> {
+        if self.tells.are_due(now) {
+            self.tell_due(now);
+        }
+        if self.checks.are_due(now) {
+            self.forget_silent(now);
+        }
         let packet = &decoded.packet;
-        let hash = hash(&self.hasher, packet);
-        let known = self.latest.find_mut(hash, |&place| {
-            self.connections[place as usize].is_of(packet)
+        let hash = hash(packet);
+        let flows = &self.flows;
+        let known = self.index.find(hash, |&place| {
+            flows[place as usize].side_of(packet).is_some()
         });
-        let (place, begins) = match known {
-            Some(place)
-                if !self.connections[*place as usize].ends_before(
-                    now,
-                    decoded,
-                    self.udp_idle_ns,
-                ) =>
-            {
-                (*place as usize, false)
-            }
-            Some(place) => {
-                let new = self.connections.len();
-                *place = new as u32;
-                self.connections.push(Connection::begin(now, packet));
-                (new, true)
-            }
-            None => {
-                let new = self.connections.len();
-                self.connections.push(Connection::begin(now, packet));
-                let (connections, hasher) = (&self.connections, &self.hasher);
-                self.latest.insert_unique(hash, new as u32, |&place| {
-                    connections[place as usize].hash(hasher)
-                });
-                (new, true)
-            }
+        let (place, mut begins) = match known {
+            Some(&place) => (place, false),
+            None => (self.begin(now, packet, hash), true),
         };
-        let (direction, first_response_ns) = self.connections[place].take(now, decoded);
-        Observed {
-            connection: place as u64 + 1,
+        let flow = &mut self.flows[place as usize];
+        let mut side = flow.side_of(packet).unwrap_or(0);
+        if !begins && flow.ends_before(now, decoded, side, self.retention.udp_idle_ns) {
+            self.connections += 1;
+            self.tcp_connections += u64::from(packet.protocol == equipoise_core::Protocol::Tcp);
+            // What was held back belongs to the connection that ends here.
+            let lasts = flow.lasts();
+            self.told.extend(holding::tell(FlowId(place), flow, lasts));
+            self.ended.push(flow.connection());
+            flow.begin_again(self.connections, now, packet);
+            side = 0;
+            begins = true;
+        }
+        flow.batch = self.batch;
+        if !begins && flow.take_copy(now, decoded, side) {
+            self.inferred.copies += 1;
+            return None;
+        }
+        if begins && is_syn(packet.flags) && self.legs.is_second(now, packet, decoded.tcp_sequence)
+        {
+            flow.mark_second_leg();
+            self.inferred.second_legs += 1;
+        }
+        let lasts = flow.lasts();
+        let (direction, first_response_ns) = flow.take(now, decoded, side);
+        if flow.is_second_leg() {
+            self.inferred.second_leg_packets += 1;
+            return None;
+        }
+        if let Some(holding) = &self.holding {
+            let wants_passing = begins || first_response_ns.is_some();
+            if !wants_passing && holding.may_hold(flow, side, now, decoded) {
+                if holding::hold(flow, side, decoded) {
+                    self.tells.add(now, holding, place);
+                }
+                return None;
+            }
+            self.told.extend(holding::tell(FlowId(place), flow, lasts));
+            holding::pass(flow, side, now, decoded);
+        }
+        Some(Observed {
+            connection: flow.number(),
+            flow: FlowId(place),
             direction,
             begins,
             first_response_ns,
+        })
+    }
+
+    /// Whether [`Tracker::told`] has something.
+    #[inline]
+    pub fn has_told(&self) -> bool {
+        !self.told.is_empty()
+    }
+
+    /// What was told of since the last call, to be taken before the packet that was tracked last.
+    #[inline]
+    pub fn told(&mut self) -> std::vec::Drain<'_, Told> {
+        self.told.drain(..)
+    }
+
+    /// Tells of everything that is still held back: at the end of the trace.
+    pub fn tell_all(&mut self) {
+        for place in 0..self.flows.len() {
+            self.tell(place as u32);
         }
     }
 
-    /// All connections, the one numbered n at n − 1.
-    pub fn connections(&self) -> &[Connection] {
-        &self.connections
+    /// Connections that ended since the last call, in the order in which their end was noticed.
+    pub fn ended(&mut self) -> std::vec::Drain<'_, Connection> {
+        self.ended.drain(..)
+    }
+
+    /// Connections that have not ended, in the order of their numbers.
+    pub fn under_way(&self) -> Vec<Connection> {
+        let flows = self.index.iter().map(|&place| &self.flows[place as usize]);
+        let mut open: Vec<Connection> = flows.map(Flow::connection).collect();
+        open.sort_by_key(|connection| connection.number);
+        open
+    }
+
+    /// Ends every connection: at the end of the trace. They come in the order of their numbers.
+    pub fn end_all(&mut self) {
+        self.tell_all();
+        let mut open = self.under_way();
+        self.ended.append(&mut open);
+        self.index.clear();
+        self.flows.clear();
+        self.free.clear();
+    }
+
+    /// Connections seen so far.
+    pub fn connections(&self) -> u64 {
+        self.connections
+    }
+
+    /// Those of TCP among them.
+    pub fn tcp_connections(&self) -> u64 {
+        self.tcp_connections
+    }
+
+    /// What was inferred so far.
+    pub fn inferred(&self) -> Inferred {
+        self.inferred
+    }
+
+    /// A new batch begins. Whoever takes in packets later is one batch behind at most.
+    pub fn next_batch(&mut self) {
+        self.batch += 1;
+    }
+
+    /// A director made an entry for the flow.
+    pub fn entry_made(&mut self, flow: FlowId) {
+        if let Some(holders) = self.holders.get_mut(flow.0 as usize) {
+            *holders += 1;
+        }
+    }
+
+    /// A director's entry for the flow is gone.
+    pub fn entry_gone(&mut self, flow: FlowId) {
+        if let Some(holders) = self.holders.get_mut(flow.0 as usize) {
+            *holders = holders.saturating_sub(1);
+        }
+    }
+
+    fn begin(&mut self, now: Timestamp, packet: &Packet, hash: u64) -> u32 {
+        self.connections += 1;
+        self.tcp_connections += u64::from(packet.protocol == equipoise_core::Protocol::Tcp);
+        let always_passed = self
+            .holding
+            .as_ref()
+            .is_none_or(|holding| holding.serves_both_ends(packet));
+        let flow = Flow::begin(self.connections, now, packet, always_passed);
+        let place = if let Some(place) = self.free.pop() {
+            self.flows[place as usize] = flow;
+            place
+        } else {
+            self.flows.push(flow);
+            self.holders.push(0);
+            self.flows.len() as u32 - 1
+        };
+        let flows = &self.flows;
+        self.index
+            .insert_unique(hash, place, |&other| hash_of(&flows[other as usize]));
+        self.checks.add(self.retention.first_check(now), place);
+        place
+    }
+
+    #[cold]
+    fn tell_due(&mut self, now: Timestamp) {
+        while let Some(place) = self.tells.next_due(now) {
+            self.tell(place);
+        }
+    }
+
+    fn tell(&mut self, place: u32) {
+        if let Some(flow) = self.flows.get_mut(place as usize) {
+            let lasts = flow.lasts();
+            self.told.extend(holding::tell(FlowId(place), flow, lasts));
+        }
+    }
+
+    #[cold]
+    fn forget_silent(&mut self, now: Timestamp) {
+        while let Some(place) = self.checks.next_due(now) {
+            let flow = &mut self.flows[place as usize];
+            let until = self.retention.until(flow);
+            let is_wanted = self.holders[place as usize] > 0 || self.batch < flow.batch + 2;
+            if until > now.0 || is_wanted {
+                let again = until.max(now.0.saturating_add(retention::AGAIN_NS));
+                self.checks.add(again, place);
+                continue;
+            }
+            let lasts = flow.lasts();
+            self.told.extend(holding::tell(FlowId(place), flow, lasts));
+            self.ended.push(flow.connection());
+            let hash = hash_of(flow);
+            if let Ok(found) = self.index.find_entry(hash, |&other| other == place) {
+                found.remove();
+            }
+            self.free.push(place);
+        }
     }
 }
 
 /// The same for both directions.
 #[inline]
-fn hash(hasher: &FixedState, packet: &Packet) -> u64 {
-    hash_pair(
-        hasher,
-        packet.protocol,
+fn hash(packet: &Packet) -> u64 {
+    hash_ends(
         (packet.source.0, packet.source_port),
         (packet.destination.0, packet.destination_port),
+        packet.protocol as u64,
+    )
+}
+
+fn hash_of(flow: &Flow) -> u64 {
+    let [one, other] = flow.ends();
+    hash_ends((one.0.0, one.1), (other.0.0, other.1), flow.protocol as u64)
+}
+
+/// Each end is mixed by itself and the two are added, so that no order has to be found: comparing
+/// them would be a branch that cannot be foreseen. The multipliers are fractions of pi.
+#[inline]
+fn hash_ends(one: (u128, u16), other: (u128, u16), protocol: u64) -> u64 {
+    let end = |(address, port): (u128, u16)| {
+        let low = address as u64 ^ 0x243f_6a88_85a3_08d3;
+        let high = (address >> 64) as u64 ^ u64::from(port) << 40 ^ 0x1319_8a2e_0370_7345;
+        fold(low, high)
+    };
+    fold(
+        end(one).wrapping_add(end(other)) ^ protocol,
+        0xa409_3822_299f_31d1,
     )
 }
 
 #[inline]
-fn hash_pair(hasher: &FixedState, protocol: Protocol, one: (u128, u16), other: (u128, u16)) -> u64 {
-    let (low, high) = if one <= other {
-        (one, other)
-    } else {
-        (other, one)
-    };
-    let mut state = hasher.build_hasher();
-    low.0.hash(&mut state);
-    high.0.hash(&mut state);
-    (u64::from(low.1) << 32 | u64::from(high.1) << 16 | protocol as u64).hash(&mut state);
-    state.finish()
-}
-
-fn source(packet: &Packet) -> Endpoint {
-    Endpoint {
-        address: packet.source,
-        port: packet.source_port,
-    }
-}
-
-fn destination(packet: &Packet) -> Endpoint {
-    Endpoint {
-        address: packet.destination,
-        port: packet.destination_port,
-    }
+fn fold(one: u64, other: u64) -> u64 {
+    let product = u128::from(one) * u128::from(other);
+    product as u64 ^ (product >> 64) as u64
 }
 
 fn is_syn(flags: TcpFlags) -> bool {

@@ -7,5 +7,7 @@ mod decode;
 mod formats;
 #[path = "capture/frames.rs"]
 mod frames;
+#[path = "capture/sources.rs"]
+mod sources;
 #[path = "capture/track.rs"]
 mod track;

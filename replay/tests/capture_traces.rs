@@ -12,11 +12,14 @@ use std::path::{Path, PathBuf};
 
 use equipoise_core::{Endpoint, Protocol, Timestamp};
 use equipoise_replay::capture::{CaptureError, Found, Source, Warning};
-use equipoise_replay::trace::{Totals, Trace};
-use equipoise_replay::track::{Basis, Close, Connection, Tracker, survey};
+use equipoise_replay::decode::Decoder;
+use equipoise_replay::trace::{Event, Totals, Trace};
+use equipoise_replay::track::{
+    Basis, Close, Connection, EndpointCount, Endpoints, Retention, Tracker,
+};
 
 /// Link types by the names the index uses, of which this version decodes every one.
-const DECODED_LINK_TYPES: [&str; 7] = [
+const DECODED_LINK_TYPES: [&str; 10] = [
     "Ethernet",
     "Ethernet + NULL (BSD loopback)",
     "NULL (BSD loopback)",
@@ -24,6 +27,9 @@ const DECODED_LINK_TYPES: [&str; 7] = [
     "Linux SLL2",
     "IPv4 (228)",
     "RAW",
+    "PPP",
+    "NFLOG",
+    "Cisco HDLC",
 ];
 
 const SFLOW: u16 = 6343;
@@ -33,6 +39,14 @@ struct Read {
     totals: Totals,
     warnings: Vec<Warning>,
     error: Option<CaptureError>,
+}
+
+fn survey(connections: &[Connection]) -> Vec<EndpointCount> {
+    let mut endpoints = Endpoints::default();
+    for connection in connections {
+        endpoints.count(connection);
+    }
+    endpoints.busiest()
 }
 
 /// Rows of a table with a header line, by column name.
@@ -77,7 +91,12 @@ fn read(path: &Path) -> Read {
         error: None,
     };
     let source = Source::new(path).unwrap();
-    let mut trace = match Trace::with_tracker(&[source], Tracker::with_udp_idle(u64::MAX)) {
+    let retention = Retention {
+        udp_idle_ns: u64::MAX,
+        ..Retention::default()
+    };
+    let tracker = Tracker::new(retention, None);
+    let mut trace = match Trace::open(&[source], Decoder::default(), tracker) {
         Ok(trace) => trace,
         Err(error) => {
             read.error = Some(error);
@@ -88,21 +107,31 @@ fn read(path: &Path) -> Read {
     loop {
         match trace.next_batch(&mut batch) {
             Ok(true) => {
-                for packet in &batch {
+                for event in &batch {
+                    let Event::Packet(packet) = event else {
+                        panic!("nothing is held back");
+                    };
                     assert!(packet.time >= last, "{}: time goes back", path.display());
                     last = packet.time;
                 }
                 packets += batch.len() as u64;
+                read.connections.extend(trace.ended());
             }
             Ok(false) => break,
             Err(error) => read.error = Some(error),
         }
     }
-    read.connections = trace.tracker().connections().to_vec();
+    read.connections.extend(trace.ended());
+    read.connections.sort_by_key(|connection| connection.number);
     read.totals = trace.totals().clone();
     read.warnings = trace.warnings().cloned().collect();
     let skipped: u64 = read.totals.skipped.values().sum();
-    assert_eq!(read.totals.frames, packets + skipped, "{}", path.display());
+    let left_out = trace.inferred().copies + trace.inferred().second_leg_packets;
+    let sum = packets + skipped + left_out;
+    assert_eq!(read.totals.frames, sum, "{}", path.display());
+    if left_out > 0 {
+        println!("{}: {:?}", path.display(), trace.inferred());
+    }
     read
 }
 

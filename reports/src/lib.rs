@@ -11,6 +11,7 @@
 )]
 
 pub mod decisions;
+pub mod inspect;
 pub mod model;
 pub mod output;
 pub mod plot;

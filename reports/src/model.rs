@@ -26,6 +26,9 @@ pub const SCHEMA: &str = "equipoise.report/1";
 pub struct Report {
     /// [`SCHEMA`].
     pub schema: String,
+    /// The replay was broken off: all figures stand for the part of the trace that was read.
+    #[serde(default)]
+    pub partial: bool,
     /// What was read.
     pub trace: Trace,
     /// What applied to every run.
@@ -55,6 +58,21 @@ pub struct Trace {
     pub time_scale: f64,
     /// TCP connections seen in the captures, of any endpoint.
     pub observed_connections: u64,
+    /// What no run saw, for it was inferred to stand in the captures twice.
+    #[serde(default)]
+    pub left_out: LeftOut,
+}
+
+/// Packets that were left out of all runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Copies that a mirror port made: the same IP packet within a millisecond.
+    pub copies: u64,
+    /// Connections from a masquerading director to a real server, whose legs from the client are
+    /// in the captures, too.
+    pub second_legs: u64,
+    /// Their packets.
+    pub second_leg_packets: u64,
 }
 
 /// One capture file.

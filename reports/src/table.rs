@@ -6,6 +6,7 @@
 mod figures;
 mod grid;
 mod header;
+pub mod inspect;
 mod servers;
 mod summary;
 

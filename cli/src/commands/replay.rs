@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use equipoise_replay::Decisions;
 use equipoise_replay::capture::Source;
+use equipoise_replay::decode::Decoder;
 use equipoise_replay::policy::Policies;
 use equipoise_replay::replay::{self, Options, Outcome};
 use equipoise_replay::setup::{self, Item, Setup};
@@ -16,6 +17,7 @@ use equipoise_wasm::{CodeCache, Engine, Limits};
 
 use crate::args::{Format, Replay};
 use crate::failure::{FAILED, Failure, USAGE, say, unless_reader_left};
+use crate::progress::{Bar, INTERRUPTED};
 
 pub(crate) fn run(args: Replay, items: Vec<Item>) -> Result<ExitCode, Failure> {
     spare_inputs(&args)?;
@@ -23,14 +25,22 @@ pub(crate) fn run(args: Replay, items: Vec<Item>) -> Result<ExitCode, Failure> {
     let engine = Engine::new(Limits::default()).map_err(Failure::input)?;
     let mut policies = Policies::new(engine, cache(), setup.kernel, setup.switches);
     let sources = sources(&args.captures)?;
+    let mut bar = Bar::new();
     let options = Options {
         time_scale: args.time_scale,
         seed: args.seed,
         threads: args.threads.map_or(0, usize::from),
         fallback: args.fallback,
         decisions: args.decisions.is_some(),
+        decoder: Decoder {
+            tunnels: args.tunnels.into(),
+            ..Decoder::default()
+        },
+        ..Options::default()
     };
-    let outcome = replay::replay(&sources, setup, &mut policies, &options)?;
+    let outcome = replay::replay(&sources, setup, &mut policies, &options, &mut bar);
+    let is_interrupted = bar.finish();
+    let outcome = outcome?;
     let failed = tell(&outcome);
     let Outcome {
         report, decisions, ..
@@ -45,7 +55,9 @@ pub(crate) fn run(args: Replay, items: Vec<Item>) -> Result<ExitCode, Failure> {
         output::write_dir(folder, &report).map_err(Failure::input)?;
     }
     print(&report, args.format)?;
-    Ok(if failed {
+    Ok(if is_interrupted {
+        ExitCode::from(INTERRUPTED)
+    } else if failed {
         ExitCode::from(FAILED)
     } else {
         ExitCode::SUCCESS
@@ -105,10 +117,15 @@ fn sources(captures: &[PathBuf]) -> Result<Vec<Source>, Failure> {
             "- stands for standard input, which can be read once: give one -, and files".to_owned();
         return Err(Failure(line, USAGE));
     }
-    captures
-        .iter()
-        .map(|path| Source::new(path).map_err(Failure::input))
-        .collect()
+    let mut sources = Vec::new();
+    for path in captures {
+        let (found, warnings) = Source::expand(path).map_err(Failure::input)?;
+        for warning in warnings {
+            say(&format!("warning: {warning}"));
+        }
+        sources.extend(found);
+    }
+    Ok(sources)
 }
 
 /// Compiled components stay in the user's cache; without one they are compiled each time.

@@ -1,23 +1,36 @@
-//! The connection table: entries, the index that finds them by packet, and their timers.
+//! The connection table: entries, what finds them by packet or by flow, and their timers.
 //!
 //! Knows nothing of services or rules. Templates live here too, in an index of their own, so that
 //! one order of timers covers both.
 
-use alloc::collections::BinaryHeap;
+mod entry;
+mod slab;
+mod timers;
+
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 use core::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
-use crate::tcp::State;
+pub use entry::Traffic;
+pub(crate) use entry::{Binding, Direction, Entry, EntryKind, NewEntry};
+
 use crate::{Address, Packet, Protocol, Timestamp};
+use entry::{INDEX, NOTHING};
+use slab::Slab;
+use timers::Timers;
 
 /// Position of an entry in the table.
 pub(crate) type Slot = u32;
 /// No entry.
 pub(crate) const NO_SLOT: Slot = u32::MAX;
+
+/// The caller's own number for a protocol and two ends (address and port), whichever of them
+/// sends: dense, from 0, and used again once no director holds it
+/// ([`crate::Director::take_flow_changes`]). At most 2^32 − 3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FlowId(pub u32);
 
 /// What finds a connection: the client's side and the virtual side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,102 +77,34 @@ impl Key {
     }
 }
 
-/// Which way a packet of a connection goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
-    ToServer,
-    ToClient,
-}
-
-/// Packets and bytes of one connection, both ways, by IP length.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Packets from the client.
-    pub packets_in: u64,
-    /// Their IP bytes.
-    pub bytes_in: u64,
-    /// Packets from the server, seen by the director or not.
-    pub packets_out: u64,
-    /// Their IP bytes.
-    pub bytes_out: u64,
-    /// Time from the client's first data to the server's first, where it was observed.
-    pub first_response_ns: Option<u64>,
-}
-
-/// Which server an entry is bound to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Binding {
-    /// By its id within the service.
-    Server(u32),
-    /// The server that this arrival of the current batch will be given.
-    Pending(u32),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EntryKind {
-    Connection,
-    /// Freed after its one packet, never in the index.
-    OnePacket,
-    /// How many connections it controls.
-    Template {
-        controls: u32,
-    },
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) key: Key,
-    hash: u64,
-    pub(crate) service: u32,
-    pub(crate) binding: Binding,
-    pub(crate) kind: EntryKind,
-    pub(crate) state: State,
-    /// The director sees no replies (`IP_VS_CONN_F_NOOUTPUT`).
-    pub(crate) input_only: bool,
-    in_index: bool,
-    /// The template that controls this connection.
-    pub(crate) template: Slot,
-    /// The state's timeout as it was at the last packet; a template's own.
-    pub(crate) timeout_s: u32,
-    deadline: Timestamp,
-    /// The deadline of the timer in the queue: at or before the true one.
-    queued: Timestamp,
-    /// Serial of creation: tells a reused slot, and is the age that orders equal deadlines.
-    serial: u64,
-    pub(crate) traffic: Traffic,
-}
-
-#[derive(Clone, Copy)]
-pub(crate) struct NewEntry {
-    pub(crate) key: Key,
-    pub(crate) service: u32,
-    pub(crate) binding: Binding,
-    pub(crate) kind: EntryKind,
-    pub(crate) state: State,
-    pub(crate) input_only: bool,
-    pub(crate) template: Slot,
-}
-
-/// Entries in slots that are used again, indexed by packet and by deadline.
+/// Entries, found by flow or by packet, and due by deadline.
 #[derive(Default)]
 pub(crate) struct Connections {
-    entries: Vec<Option<Entry>>,
-    free: Vec<Slot>,
+    slab: Slab,
+    timers: Timers,
+    /// Entries that packets of flows find.
+    by_flow: Vec<Slot>,
+    /// Those that packets without a flow find.
     index: HashTable<Slot>,
     templates: HashTable<Slot>,
-    timers: BinaryHeap<Reverse<(Timestamp, u64, Slot)>>,
+    template_count: usize,
     serial: u64,
-    /// Fixed: the order of this index never shows.
+    /// Flows that came to have an entry, and lost it, since the caller last asked.
+    created: Vec<FlowId>,
+    freed: Vec<FlowId>,
+    /// Fixed: the order of these indexes never shows.
     hasher: FixedState,
 }
 
 impl Connections {
+    #[inline]
     pub(crate) fn get(&self, slot: Slot) -> Option<&Entry> {
-        self.entries.get(slot as usize)?.as_ref()
+        self.slab.get(slot)
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, slot: Slot) -> Option<&mut Entry> {
-        self.entries.get_mut(slot as usize)?.as_mut()
+        self.slab.get_mut(slot)
     }
 
     /// The connection a packet belongs to, in either direction.
@@ -175,6 +120,13 @@ impl Connections {
             .map(|&slot| (slot, Direction::ToClient))
     }
 
+    /// The connection of a flow.
+    #[inline]
+    pub(crate) fn find_flow(&self, flow: FlowId) -> Option<Slot> {
+        let slot = *self.by_flow.get(flow.0 as usize)?;
+        (slot != NO_SLOT).then_some(slot)
+    }
+
     pub(crate) fn find_template(&self, key: &Key) -> Option<Slot> {
         let hash = key.hash(&self.hasher);
         self.templates
@@ -183,140 +135,123 @@ impl Connections {
     }
 
     fn has_key(&self, slot: Slot, key: &Key) -> bool {
-        self.get(slot).is_some_and(|entry| entry.key == *key)
+        self.get(slot).is_some_and(|entry| entry.key() == *key)
     }
 
-    /// Adds an entry; its timer runs once [`Connections::restart`] was called.
-    pub(crate) fn insert(&mut self, new: NewEntry) -> Slot {
-        let hash = new.key.hash(&self.hasher);
-        let in_index = new.kind != EntryKind::OnePacket;
-        let is_template = matches!(new.kind, EntryKind::Template { .. });
-        let entry = Entry {
-            key: new.key,
-            hash,
-            service: new.service,
-            binding: new.binding,
-            kind: new.kind,
-            state: new.state,
-            input_only: new.input_only,
-            in_index,
-            template: new.template,
-            timeout_s: 0,
-            deadline: Timestamp(u64::MAX),
-            queued: Timestamp(u64::MAX),
-            serial: self.serial,
-            traffic: Traffic::default(),
+    /// Adds an entry, which packets of `flow` find, or without one those that its key names; its
+    /// timer runs once [`Connections::restart`] was called.
+    pub(crate) fn insert(&mut self, new: &NewEntry, flow: Option<FlowId>) -> Slot {
+        let found_by = match (new.kind, flow) {
+            (EntryKind::OnePacket, _) => NOTHING,
+            (EntryKind::Connection, Some(FlowId(flow))) => flow,
+            _ => INDEX,
         };
+        let slot = self.slab.insert(Entry::new(new, found_by, self.serial));
         self.serial += 1;
-        let slot = if let Some(slot) = self.free.pop() {
-            self.entries[slot as usize] = Some(entry);
-            slot
-        } else {
-            self.entries.push(Some(entry));
-            self.entries.len() as Slot - 1
-        };
-        if in_index {
-            let entries = &self.entries;
-            let rehash = |&slot: &Slot| entries[slot as usize].as_ref().map_or(0, |e| e.hash);
-            let index = if is_template {
-                &mut self.templates
-            } else {
-                &mut self.index
-            };
-            index.insert_unique(hash, slot, rehash);
+        let is_template = new.kind == EntryKind::Template;
+        self.template_count += usize::from(is_template);
+        match found_by {
+            NOTHING => {}
+            INDEX => {
+                let (slab, hasher) = (&self.slab, &self.hasher);
+                let rehash =
+                    |&slot: &Slot| slab.get(slot).map_or(0, |entry| entry.key().hash(hasher));
+                let index = if is_template {
+                    &mut self.templates
+                } else {
+                    &mut self.index
+                };
+                index.insert_unique(new.key.hash(hasher), slot, rehash);
+            }
+            flow => {
+                let place = flow as usize;
+                if place >= self.by_flow.len() {
+                    self.by_flow.resize(place + 1, NO_SLOT);
+                }
+                self.by_flow[place] = slot;
+                self.created.push(FlowId(flow));
+            }
         }
         slot
     }
 
-    /// Takes an entry out of the index, so that no packet finds it any more; its timer runs on.
+    /// No packet finds the entry any more; its timer runs on.
     pub(crate) fn hide(&mut self, slot: Slot) {
-        let Some(entry) = self.entries.get_mut(slot as usize).and_then(Option::as_mut) else {
+        let Some(entry) = self.slab.get_mut(slot) else {
             return;
         };
-        if !core::mem::take(&mut entry.in_index) {
-            return;
-        }
-        let is_template = matches!(entry.kind, EntryKind::Template { .. });
-        let hash = entry.hash;
-        let index = if is_template {
-            &mut self.templates
-        } else {
-            &mut self.index
-        };
-        if let Ok(found) = index.find_entry(hash, |&other| other == slot) {
-            found.remove();
+        match core::mem::replace(&mut entry.found_by, NOTHING) {
+            NOTHING => {}
+            INDEX => {
+                let hash = entry.key().hash(&self.hasher);
+                let index = if entry.kind() == EntryKind::Template {
+                    &mut self.templates
+                } else {
+                    &mut self.index
+                };
+                if let Ok(found) = index.find_entry(hash, |&other| other == slot) {
+                    found.remove();
+                }
+            }
+            flow => {
+                self.by_flow[flow as usize] = NO_SLOT;
+                self.freed.push(FlowId(flow));
+            }
         }
     }
 
     pub(crate) fn remove(&mut self, slot: Slot) -> Option<Entry> {
         self.hide(slot);
-        let entry = self.entries.get_mut(slot as usize)?.take()?;
-        self.free.push(slot);
+        let entry = self.slab.remove(slot)?;
+        self.template_count -= usize::from(entry.kind() == EntryKind::Template);
         Some(entry)
     }
 
-    /// Sets the deadline to `now` plus `timeout_s`.
-    pub(crate) fn restart(&mut self, slot: Slot, now: Timestamp, timeout_s: u32) {
-        if let Some(entry) = self.get_mut(slot) {
-            entry.timeout_s = timeout_s;
+    /// Appends the flows that came to have an entry and those whose entry nothing finds any more.
+    pub(crate) fn take_flow_changes(&mut self, created: &mut Vec<FlowId>, freed: &mut Vec<FlowId>) {
+        created.append(&mut self.created);
+        freed.append(&mut self.freed);
+    }
+
+    /// Sets the deadline.
+    pub(crate) fn restart(&mut self, slot: Slot, deadline: Timestamp) {
+        if let Some(entry) = self.slab.get_mut(slot)
+            && !entry.postpone(deadline)
+        {
+            self.queue(slot);
         }
-        self.set_deadline(slot, now.plus_seconds(timeout_s));
+    }
+
+    /// Queues a timer where [`Entry::postpone`] asked for one.
+    pub(crate) fn queue(&mut self, slot: Slot) {
+        self.timers.queue(&mut self.slab, slot);
     }
 
     /// Makes the entry due; it goes before the next packet, as the kernel's timer would.
     pub(crate) fn expire_now(&mut self, slot: Slot, now: Timestamp) {
         self.hide(slot);
-        self.set_deadline(slot, now);
-    }
-
-    fn set_deadline(&mut self, slot: Slot, deadline: Timestamp) {
-        let Some(entry) = self.entries.get_mut(slot as usize).and_then(Option::as_mut) else {
-            return;
-        };
-        entry.deadline = deadline;
-        // A later deadline waits for the timer in the queue, which then finds it.
-        if deadline < entry.queued {
-            entry.queued = deadline;
-            self.timers.push(Reverse((deadline, entry.serial, slot)));
-        }
+        self.restart(slot, now);
     }
 
     /// The next entry whose deadline is at or before `now`, by deadline and then age. The caller
     /// removes it or restarts it.
+    #[inline]
     pub(crate) fn next_due(&mut self, now: Timestamp) -> Option<(Slot, Timestamp)> {
-        while let Some(&Reverse((deadline, serial, slot))) = self.timers.peek() {
-            if deadline > now {
-                return None;
-            }
-            self.timers.pop();
-            let Some(entry) = self.get_mut(slot) else {
-                continue;
-            };
-            if entry.serial != serial || entry.queued != deadline {
-                continue;
-            }
-            entry.queued = Timestamp(u64::MAX);
-            let due = entry.deadline;
-            if due > deadline {
-                self.set_deadline(slot, due);
-                continue;
-            }
-            return Some((slot, due));
-        }
-        None
+        self.timers.next_due(&mut self.slab, now)
     }
 
     /// Slots in use, in no meaningful order but a repeatable one.
     pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
-        (0..self.entries.len() as Slot).filter(|&slot| self.entries[slot as usize].is_some())
+        (0..self.slab.end()).filter(|&slot| self.slab.get(slot).is_some())
+    }
+
+    /// Every slot that was ever used is below.
+    pub(crate) const fn end(&self) -> Slot {
+        self.slab.end()
     }
 
     /// Connections, templates not counted.
-    pub(crate) fn len(&self) -> usize {
-        self.entries
-            .iter()
-            .flatten()
-            .filter(|entry| !matches!(entry.kind, EntryKind::Template { .. }))
-            .count()
+    pub(crate) const fn len(&self) -> usize {
+        self.slab.len() - self.template_count
     }
 }

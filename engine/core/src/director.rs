@@ -4,27 +4,29 @@
 //! them; time never goes back.
 
 mod configure;
+mod flows;
 mod persistence;
+mod quiet;
+mod schedule;
 
 use alloc::vec::Vec;
 
 use crate::batch::Kind;
 use crate::connections::{
-    Binding, Connections, Direction, EntryKind, Key, NO_SLOT, NewEntry, Slot,
+    Binding, Connections, Direction, Entry, EntryKind, FlowId, Key, NO_SLOT, Slot,
 };
 use crate::lookup::ServiceTable;
-use crate::observer::{Counters, Decision, Observer, Reason, Refusal, ServiceIndex, Tag};
-use crate::service::{Arrival, Note, Service, Surroundings};
+use crate::observer::{Counters, Observer, Reason, ServiceIndex, Tag};
+use crate::service::{Note, Service, Surroundings};
 use crate::tcp::{self, State, View};
 use crate::{
-    Flow, ForwardingMethod, KernelProfile, Packet, Protocol, ServerConfig, ServiceConfig, Sysctls,
-    TcpFlags, Timeouts, Timestamp,
+    Flow, KernelProfile, Packet, Protocol, ServerConfig, ServiceConfig, Sysctls, TcpFlags,
+    Timeouts, Timestamp,
 };
 
 pub use configure::ConfigError;
+pub use quiet::{Quiet, QuietSide};
 
-/// Port from which FTP servers open data connections; never scheduled as a client's.
-const FTP_DATA_PORT: u16 = 20;
 /// Real servers hold at most this many entries of one service (27 bits of a place, one spare).
 const SERVERS_LIMIT: usize = 1 << 26;
 
@@ -117,6 +119,15 @@ pub struct Director<O> {
     now: Timestamp,
 }
 
+/// A packet on its way through the director.
+#[derive(Clone, Copy)]
+struct Incoming<'a> {
+    packet: &'a Packet,
+    /// Where the caller tracks flows.
+    flow: Option<FlowId>,
+    tag: Tag,
+}
+
 /// Splits the director into a service and what it needs of the rest.
 macro_rules! around {
     ($director:ident) => {
@@ -158,18 +169,18 @@ impl<O: Observer> Director<O> {
     /// One packet, at `now` or at the latest time told, whichever is later.
     pub fn packet(&mut self, now: Timestamp, packet: &Packet, tag: Tag) -> Outcome {
         self.advance(now);
-        match self.connections.find(packet) {
-            Some((slot, Direction::ToServer)) => self.client_packet(slot, packet, tag),
-            Some((slot, Direction::ToClient)) => self.server_packet(slot, packet, tag),
-            None => self.try_schedule(packet, tag, Reason::Scheduled),
-        }
+        self.pass(Incoming {
+            packet,
+            flow: None,
+            tag,
+        })
     }
 
     /// The observed time to the first response of the connection a packet belongs to.
     pub fn first_response(&mut self, packet: &Packet, elapsed_ns: u64) {
         let found = self.connections.find(packet);
         if let Some(entry) = found.and_then(|(slot, _)| self.connections.get_mut(slot)) {
-            entry.traffic.first_response_ns.get_or_insert(elapsed_ns);
+            entry.note_first_response(elapsed_ns);
         }
     }
 
@@ -183,15 +194,12 @@ impl<O: Observer> Director<O> {
     /// Ends the trace: settles, and reports every connection that is still open as closed.
     pub fn finish(&mut self) {
         self.settle();
-        let open: Vec<Slot> = self.connections.slots().collect();
-        for slot in open {
+        for slot in 0..self.connections.end() {
             let Some(entry) = self.connections.remove(slot) else {
                 continue;
             };
-            if let (EntryKind::Connection, Binding::Server(id)) = (entry.kind, entry.binding) {
-                let flow = flow_of(&entry.key, 0);
-                self.observer
-                    .closed(ServiceIndex(entry.service), id, &flow, &entry.traffic);
+            if entry.kind() == EntryKind::Connection {
+                self.tell_closed(&entry);
             }
         }
     }
@@ -205,13 +213,13 @@ impl<O: Observer> Director<O> {
     pub fn connection(&self, packet: &Packet) -> Option<ConnectionView> {
         let (slot, _) = self.connections.find(packet)?;
         let entry = self.connections.get(slot)?;
-        let server = match entry.binding {
+        let server = match entry.binding() {
             Binding::Server(id) => Some(id),
             Binding::Pending(_) => None,
         };
         Some(ConnectionView {
             state: entry.state,
-            timeout_s: entry.timeout_s,
+            timeout_s: entry.state.timeout_s(&self.settings.timeouts),
             server,
         })
     }
@@ -253,20 +261,36 @@ impl<O: Observer> Director<O> {
         self.services.iter().any(|service| service.stopped)
     }
 
-    fn client_packet(&mut self, slot: Slot, packet: &Packet, tag: Tag) -> Outcome {
+    fn pass(&mut self, incoming: Incoming<'_>) -> Outcome {
+        let found = match incoming.flow {
+            Some(flow) => self.connections.find_flow(flow).and_then(|slot| {
+                let entry = self.connections.get(slot)?;
+                Some((slot, entry.direction_of(incoming.packet)))
+            }),
+            None => self.connections.find(incoming.packet),
+        };
+        match found {
+            Some((slot, Direction::ToServer)) => self.client_packet(slot, incoming),
+            Some((slot, Direction::ToClient)) => self.server_packet(slot, incoming),
+            None => self.try_schedule(incoming, Reason::Scheduled),
+        }
+    }
+
+    fn client_packet(&mut self, slot: Slot, incoming: Incoming<'_>) -> Outcome {
         let Some(entry) = self.connections.get(slot) else {
             return Outcome::NotServed;
         };
+        let packet = incoming.packet;
         let service = &mut self.services[entry.service as usize];
         let is_syn = is_new_connection(packet);
         let mut reason = Reason::Scheduled;
-        match entry.binding {
+        match entry.binding() {
             Binding::Pending(_) => {
                 // What this packet does depends on whether the connection is refused.
                 if is_syn || is_reset(packet) || self.settings.sysctls.sloppy_tcp || !is_tcp(packet)
                 {
                     service.settle(around!(self));
-                    return self.packet(self.now, packet, tag);
+                    return self.pass(incoming);
                 }
             }
             Binding::Server(id) => {
@@ -278,45 +302,40 @@ impl<O: Observer> Director<O> {
                 } else {
                     reason = Reason::Reused;
                     self.settings
-                        .may_reuse(entry.state, entry.input_only, entry.template)
+                        .may_reuse(entry.state, entry.input_only, entry.template())
                 };
                 if reschedules {
                     self.connections.expire_now(slot, self.now);
-                    return self.try_schedule(packet, tag, reason);
+                    return self.try_schedule(incoming, reason);
                 }
                 if !server.is_listed() {
                     if !self.settings.sysctls.expire_nodest_conn {
                         return Outcome::Dropped;
                     }
                     self.connections.expire_now(slot, self.now);
-                    return self.try_schedule(packet, tag, Reason::Scheduled);
+                    return self.try_schedule(incoming, Reason::Scheduled);
                 }
             }
         }
-        let view = if entry.input_only {
-            View::InputOnly
-        } else {
-            View::Input
-        };
-        self.touch(slot, view, packet);
+        self.touch(slot, entry.input_view(), packet);
         Outcome::Forwarded
     }
 
-    fn server_packet(&mut self, slot: Slot, packet: &Packet, tag: Tag) -> Outcome {
+    fn server_packet(&mut self, slot: Slot, incoming: Incoming<'_>) -> Outcome {
         let Some(entry) = self.connections.get_mut(slot) else {
             return Outcome::NotServed;
         };
+        let packet = incoming.packet;
         // If the connection is refused, a packet to a service is that service's client's.
         let unprivileged_from = self.settings.sysctls.unprivileged_port_start;
-        if matches!(entry.binding, Binding::Pending(_))
+        if matches!(entry.binding(), Binding::Pending(_))
             && self.table.find(packet, unprivileged_from).is_some()
         {
             self.services[entry.service as usize].settle(around!(self));
-            return self.packet(self.now, packet, tag);
+            return self.pass(incoming);
         }
         if entry.input_only {
-            entry.traffic.packets_out += 1;
-            entry.traffic.bytes_out += u64::from(packet.length);
+            entry.count_out(1, u64::from(packet.length));
             return Outcome::Bypassed;
         }
         self.touch(slot, View::Output, packet);
@@ -328,21 +347,21 @@ impl<O: Observer> Director<O> {
         let Some(entry) = self.connections.get_mut(slot) else {
             return;
         };
-        let traffic = &mut entry.traffic;
+        let bytes = u64::from(packet.length);
         if view == View::Output {
-            traffic.packets_out += 1;
-            traffic.bytes_out += u64::from(packet.length);
+            entry.count_out(1, bytes);
         } else {
-            traffic.packets_in += 1;
-            traffic.bytes_in += u64::from(packet.length);
+            entry.count_in(1, bytes);
         }
         let old = entry.state;
         if old != State::Udp {
             entry.state = tcp::next(view, old, packet.flags);
         }
-        let (new, binding, service) = (entry.state, entry.binding, entry.service);
-        self.connections
-            .restart(slot, self.now, new.timeout_s(&self.settings.timeouts));
+        let (new, binding, service) = (entry.state, entry.binding(), entry.service);
+        let timeout_s = new.timeout_s(&self.settings.timeouts);
+        if !entry.postpone(self.now.plus_seconds(timeout_s)) {
+            self.connections.queue(slot);
+        }
         if old.is_active() != new.is_active() {
             let kind = if new.is_active() {
                 Kind::BecameActive
@@ -354,169 +373,25 @@ impl<O: Observer> Director<O> {
         }
     }
 
-    /// A packet without a connection: a service may want it.
-    fn try_schedule(&mut self, packet: &Packet, tag: Tag, reason: Reason) -> Outcome {
-        let Some(index) = self
-            .table
-            .find(packet, self.settings.sysctls.unprivileged_port_start)
-        else {
-            return Outcome::NotServed;
-        };
-        let service = &self.services[index.0 as usize];
-        if service.stopped {
-            return Outcome::Stopped;
-        }
-        let cannot = match packet.protocol {
-            Protocol::Sctp => Some(CannotCreate::Protocol),
-            Protocol::Tcp if is_reset(packet) => Some(CannotCreate::Reset),
-            Protocol::Tcp
-                if !packet.flags.contains(TcpFlags::SYN) && !self.settings.sysctls.sloppy_tcp =>
-            {
-                Some(CannotCreate::MidStream)
-            }
-            _ if packet.source_port == FTP_DATA_PORT => Some(CannotCreate::FtpData),
-            _ => None,
-        };
-        if let Some(why) = cannot {
-            return Outcome::CannotCreate {
-                service: index,
-                why,
-            };
-        }
-        if service.config.persistence.is_some() {
-            return self.schedule_persistent(index, packet, tag, reason);
-        } else if persistence::is_ftp_data(service, packet) {
-            // There is no destination, and FTP's service lets other ports pass (`ip_vs_leave`).
-            return Outcome::CannotCreate {
-                service: index,
-                why: CannotCreate::FtpData,
-            };
-        } else if service.is_wrong_port(packet) {
-            self.services[index.0 as usize].settle(around!(self));
-            self.observer.decided(&Decision {
-                tag,
-                at: self.now,
-                service: index,
-                server: None,
-                reason: Reason::NoDestination(Refusal::WrongPort),
-                overloaded: false,
-            });
-        } else {
-            let binding = Binding::Pending(service.next_arrival());
-            let slot = self.create(index, packet, binding, NO_SLOT);
-            self.arrive(index, packet, tag, reason, slot, NO_SLOT);
-        }
-        Outcome::Decision
-    }
-
-    /// Enters a connection into the table, its first packet accounted.
-    fn create(
-        &mut self,
-        index: ServiceIndex,
-        packet: &Packet,
-        binding: Binding,
-        template: Slot,
-    ) -> Slot {
-        let service = &self.services[index.0 as usize];
-        let is_tcp = is_tcp(packet);
-        let is_one_packet = service.config.one_packet && !is_tcp;
-        let input_only = match binding {
-            Binding::Server(id) => {
-                service.servers[id as usize].config.method != ForwardingMethod::Masquerading
-            }
-            Binding::Pending(_) => service.input_only(),
-        };
-        let view = if input_only {
-            View::InputOnly
-        } else {
-            View::Input
-        };
-        let state = if is_tcp {
-            tcp::next(view, State::None, packet.flags)
-        } else {
-            State::Udp
-        };
-        let slot = self.connections.insert(NewEntry {
-            key: Key::of(packet),
-            service: index.0,
-            binding,
-            kind: if is_one_packet {
-                EntryKind::OnePacket
-            } else {
-                EntryKind::Connection
-            },
-            state,
-            input_only,
-            template,
-        });
-        if let Some(entry) = self.connections.get_mut(slot) {
-            entry.traffic.packets_in = 1;
-            entry.traffic.bytes_in = u64::from(packet.length);
-        }
-        if !is_one_packet {
-            self.connections
-                .restart(slot, self.now, state.timeout_s(&self.settings.timeouts));
-        }
-        slot
-    }
-
-    /// Asks the policy for the connection in `slot`.
-    fn arrive(
-        &mut self,
-        index: ServiceIndex,
-        packet: &Packet,
-        tag: Tag,
-        reason: Reason,
-        slot: Slot,
-        template: Slot,
-    ) {
-        if let Some((kind, arrival)) = self.arrival(packet, tag, reason, slot, template) {
-            self.services[index.0 as usize].arrive(kind, arrival, around!(self));
-        }
-    }
-
-    fn arrival(
-        &self,
-        packet: &Packet,
-        tag: Tag,
-        reason: Reason,
-        slot: Slot,
-        template: Slot,
-    ) -> Option<(Kind, Arrival)> {
-        let entry = self.connections.get(slot)?;
-        let kind = match entry.kind {
-            EntryKind::OnePacket => Kind::ArriveOnePacket,
-            _ if entry.state.is_active() => Kind::ArriveActive,
-            _ => Kind::ArriveInactive,
-        };
-        let arrival = Arrival {
-            slot,
-            template,
-            tag,
-            reason,
-            at: self.now,
-            flow: flow_of(&entry.key, packet.mark),
-        };
-        Some((kind, arrival))
-    }
-
     /// The timer of an entry fired.
     fn expire(&mut self, slot: Slot, due: Timestamp) {
         let Some(entry) = self.connections.get(slot) else {
             return;
         };
         let index = entry.service as usize;
-        if let Binding::Pending(_) = entry.binding {
+        if let Binding::Pending(_) = entry.binding() {
             self.services[index].settle(around!(self));
         }
-        match self.connections.get(slot).map(|entry| entry.kind) {
-            None => {}
-            Some(EntryKind::Template { controls: 1.. }) => {
-                self.connections
-                    .restart(slot, due, persistence::CONTROLLING_TIMEOUT_S);
+        // It may have been refused.
+        let Some(entry) = self.connections.get(slot) else {
+            return;
+        };
+        match entry.kind() {
+            EntryKind::Template if entry.controls() > 0 => {
+                self.restart_template(slot, due, persistence::CONTROLLING_TIMEOUT_S);
             }
-            Some(EntryKind::Template { controls: 0 }) => self.end_template(slot, due),
-            Some(_) => self.end_connection(slot, due),
+            EntryKind::Template => self.end_template(slot, due),
+            _ => self.end_connection(slot, due),
         }
     }
 
@@ -535,13 +410,17 @@ impl<O: Observer> Director<O> {
         } else {
             Note::Plain
         };
-        service.log(kind, entry.binding, note, at, around!(self));
-        if let Binding::Server(id) = entry.binding {
-            let flow = flow_of(&entry.key, 0);
+        service.log(kind, entry.binding(), note, at, around!(self));
+        self.tell_closed(&entry);
+        self.release_template(entry.template());
+    }
+
+    fn tell_closed(&mut self, entry: &Entry) {
+        if let Binding::Server(id) = entry.binding() {
+            let flow = flow_of(&entry.key(), 0);
             self.observer
-                .closed(ServiceIndex(entry.service), id, &flow, &entry.traffic);
+                .closed(ServiceIndex(entry.service), id, &flow, &entry.traffic());
         }
-        self.release_template(entry.template);
     }
 }
 

@@ -27,9 +27,10 @@ pub use config::{
     Endpoint, ForwardingMethod, KernelProfile, Persistence, ServerConfig, ServiceConfig,
     ServiceKey, Sysctls, Timeouts,
 };
-pub use connections::Traffic;
+pub use connections::{FlowId, Traffic};
 pub use director::{
-    CannotCreate, ConfigError, ConnectionView, Director, Outcome, ServerView, Settings,
+    CannotCreate, ConfigError, ConnectionView, Director, Outcome, Quiet, QuietSide, ServerView,
+    Settings,
 };
 pub use observer::{Counters, Decision, FaultReport, Observer, Reason, Refusal, ServiceIndex, Tag};
 pub use packet::{Packet, TcpFlags};

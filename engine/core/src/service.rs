@@ -545,7 +545,7 @@ impl Service {
         let Some(id) = server else {
             around.connections.remove(arrival.template);
             if let Some(entry) = around.connections.remove(arrival.slot) {
-                let later = entry.traffic.packets_in.saturating_sub(1);
+                let later = entry.traffic().packets_in.saturating_sub(1);
                 around.observer.refused_later_packets(self.index, later);
             }
             return;
@@ -553,21 +553,21 @@ impl Service {
         let method = self.servers[id as usize].config.method;
         for slot in [arrival.slot, arrival.template] {
             if let Some(entry) = around.connections.get_mut(slot) {
-                entry.binding = Binding::Server(id);
+                entry.bind(id);
                 entry.input_only = method != ForwardingMethod::Masquerading;
             }
         }
         let is_one_packet = around
             .connections
             .get(arrival.slot)
-            .is_some_and(|entry| entry.kind == EntryKind::OnePacket);
+            .is_some_and(|entry| entry.kind() == EntryKind::OnePacket);
         if !is_one_packet {
             return;
         }
         if let Some(entry) = around.connections.remove(arrival.slot) {
             around
                 .observer
-                .closed(self.index, id, &arrival.flow, &entry.traffic);
+                .closed(self.index, id, &arrival.flow, &entry.traffic());
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::io;
 
-use pcap_file::pcap::PcapValidationError;
 use pcap_file::pcapng::PcapNgFormatError;
 
 use super::Found;
@@ -24,6 +23,44 @@ pub enum CaptureError {
     Directory {
         /// The path.
         name: String,
+    },
+    /// A folder in which no file is a capture.
+    #[error(
+        "{name} holds no capture; accepted are pcap and pcapng, plain or compressed with gzip or zstd"
+    )]
+    NoCapture {
+        /// The folder.
+        name: String,
+    },
+    /// A pattern that no file's name matches.
+    #[error("no file is called {name}, and as a pattern it matches none")]
+    NoMatch {
+        /// The pattern.
+        name: String,
+    },
+    /// A name that is neither a file's nor a pattern.
+    #[error(
+        "no file is called {name}, and it is no pattern: {} at character {}",
+        source.msg,
+        source.pos
+    )]
+    Pattern {
+        /// The pattern.
+        name: String,
+        /// Why.
+        source: glob::PatternError,
+    },
+    /// What can be read once only cannot be kept for a second reading.
+    #[error(
+        "cannot keep {name} in {folder}, to read it twice: {source}; name a folder with more room in TMPDIR, or give a file instead"
+    )]
+    Keep {
+        /// The capture.
+        name: String,
+        /// The folder for temporary files.
+        folder: String,
+        /// Why.
+        source: io::Error,
     },
     /// The content is no capture of a kind that is read.
     #[error(
@@ -113,9 +150,6 @@ pub enum Damage {
         /// The most that are kept.
         accepted: usize,
     },
-    /// A pcap record is malformed.
-    #[error("malformed record ({0})")]
-    Pcap(#[source] PcapValidationError),
     /// A pcapng block is malformed.
     #[error("malformed block ({0})")]
     Pcapng(#[source] PcapNgFormatError),
@@ -136,5 +170,13 @@ pub enum Warning {
         packets: u64,
         /// Where the incomplete record begins.
         offset: u64,
+    },
+    /// A file of a folder is no capture.
+    #[error("{name} is left out: it is {found}, not a capture{}", found.advice())]
+    LeftOut {
+        /// The file.
+        name: String,
+        /// What it is.
+        found: Found,
     },
 }

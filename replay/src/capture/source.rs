@@ -1,14 +1,16 @@
 //! Captures that can be opened more than once.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Capture, CaptureError};
+use super::expand;
+use super::spool::Spool;
+use super::{Capture, CaptureError, Warning};
 
-/// Where a capture comes from. A survey and the run after it open it twice, so what cannot be
-/// read twice (standard input, a pipe) is kept in memory as it came.
+/// Where a capture comes from: a name, not an open file. A survey and the run after it open it
+/// twice, so what cannot be read twice (standard input, a pipe) is kept as it came.
 #[derive(Clone, Debug)]
 pub struct Source {
     name: String,
@@ -17,15 +19,17 @@ pub struct Source {
 
 #[derive(Clone, Debug)]
 enum Place {
-    File(PathBuf),
-    Memory(Arc<[u8]>),
+    File { path: PathBuf, size: u64 },
+    Kept(Spool),
 }
 
 impl Source {
     /// From an argument: a path, or `-` for standard input, which is read to its end at once.
     pub fn new(argument: &Path) -> Result<Self, CaptureError> {
         if argument.as_os_str() == "-" {
-            return Self::read_whole("standard input".to_owned(), io::stdin().lock());
+            let name = "standard input".to_owned();
+            let spool = Spool::of(name.clone(), io::stdin().lock())?;
+            return Ok(Self::kept(name, spool));
         }
         let name = argument.display().to_string();
         let metadata = match fs::metadata(argument) {
@@ -36,21 +40,40 @@ impl Source {
             return Err(CaptureError::Directory { name });
         }
         if metadata.is_file() {
-            let place = Place::File(argument.to_owned());
+            let place = Place::File {
+                path: argument.to_owned(),
+                size: metadata.len(),
+            };
             return Ok(Self { name, place });
         }
         match File::open(argument) {
-            Ok(file) => Self::read_whole(name, file),
+            Ok(file) => {
+                let spool = Spool::of(name.clone(), file)?;
+                Ok(Self::kept(name, spool))
+            }
             Err(source) => Err(CaptureError::Open { name, source }),
         }
     }
 
+    /// From an argument that may stand for several captures: as [`Source::new`], or a folder for
+    /// the captures in it, by name, those of folders in it not; or, where nothing has that name, a
+    /// pattern with `*`, `?` and `[…]` for what it matches.
+    ///
+    /// The warnings tell which files of a folder are no captures and were left out.
+    pub fn expand(argument: &Path) -> Result<(Vec<Self>, Vec<Warning>), CaptureError> {
+        let mut warnings = Vec::new();
+        let sources = expand::expand(argument, &mut warnings)?;
+        Ok((sources, warnings))
+    }
+
     /// From bytes; `name` is for messages.
     pub fn from_bytes(name: impl Into<String>, bytes: impl Into<Arc<[u8]>>) -> Self {
-        Self {
-            name: name.into(),
-            place: Place::Memory(bytes.into()),
-        }
+        Self::kept(name.into(), Spool::Memory(bytes.into()))
+    }
+
+    fn kept(name: String, spool: Spool) -> Self {
+        let place = Place::Kept(spool);
+        Self { name, place }
     }
 
     /// The name for messages.
@@ -58,27 +81,27 @@ impl Source {
         &self.name
     }
 
+    /// Its size in bytes (compressed, where it is) when the source was made; none where the
+    /// system does not tell.
+    pub fn size(&self) -> Option<u64> {
+        match &self.place {
+            // The files of /proc and the like say 0 and hold something.
+            Place::File { size, .. } => (*size > 0).then_some(*size),
+            Place::Kept(spool) => Some(spool.size()),
+        }
+    }
+
     /// Opens the capture at its beginning.
     pub fn open(&self) -> Result<Capture, CaptureError> {
         match &self.place {
-            Place::File(path) => match File::open(path) {
+            Place::File { path, .. } => match File::open(path) {
                 Ok(file) => Capture::from_read(&self.name, file),
                 Err(source) => Err(CaptureError::Open {
                     name: self.name.clone(),
                     source,
                 }),
             },
-            Place::Memory(bytes) => {
-                Capture::from_read(&self.name, io::Cursor::new(Arc::clone(bytes)))
-            }
-        }
-    }
-
-    fn read_whole(name: String, mut reader: impl Read) -> Result<Self, CaptureError> {
-        let mut bytes = Vec::new();
-        match reader.read_to_end(&mut bytes) {
-            Ok(_) => Ok(Self::from_bytes(name, bytes)),
-            Err(source) => Err(CaptureError::Open { name, source }),
+            Place::Kept(spool) => Capture::from_read(&self.name, spool.reader()),
         }
     }
 }

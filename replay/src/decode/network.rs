@@ -8,7 +8,7 @@ use etherparse::{
     Ipv6RawExtHeaderSlice, ip_number,
 };
 
-use super::{Decoded, Skipped};
+use super::{Decoded, Network, Rest, Skipped};
 
 /// As far as the flags; what lies behind may be cut off.
 const TCP_READ: usize = 14;
@@ -16,42 +16,55 @@ const TCP_HEADER: u32 = 20;
 const UDP_READ: usize = 4;
 const UDP_HEADER: u32 = 8;
 
-struct Ip {
-    source: Address,
-    destination: Address,
-    /// By the IP header.
-    length: u32,
-    first_fragment: bool,
+/// What the IP headers say.
+pub(super) struct Ip {
+    pub(super) source: Address,
+    pub(super) destination: Address,
+    /// By the IP header, of the whole packet.
+    pub(super) length: u32,
+    /// What follows the IP headers, at `start`.
+    pub(super) protocol: IpNumber,
+    pub(super) start: usize,
+    pub(super) first_fragment: bool,
+    /// A fragment that is not the first; IPv6 skips those at once.
+    pub(super) later_fragment: bool,
+    pub(super) identification: u16,
 }
 
-/// Decodes an IPv4 packet that took `on_wire` bytes.
+/// Reads the IP headers of a packet.
 #[inline]
-pub(super) fn ipv4(bytes: &[u8], on_wire: u32) -> Result<Decoded, Skipped> {
-    let header = Ipv4HeaderSlice::from_slice(bytes).map_err(|error| match error {
+pub(super) fn header(network: Network, packet: &Rest<'_>) -> Result<Ip, Skipped> {
+    match network {
+        Network::Ipv4 => ipv4(packet),
+        Network::Ipv6 => ipv6(packet),
+    }
+}
+
+#[inline]
+fn ipv4(packet: &Rest<'_>) -> Result<Ip, Skipped> {
+    let header = Ipv4HeaderSlice::from_slice(packet.bytes).map_err(|error| match error {
         ipv4_error::HeaderSliceError::Len(_) => Skipped::TruncatedHeader,
         ipv4_error::HeaderSliceError::Content(_) => Skipped::Malformed,
     })?;
-    let protocol = transport(header.protocol())?;
-    if header.fragments_offset().value() != 0 {
-        return Err(Skipped::FragmentWithoutPorts);
-    }
-    let ip = Ip {
+    Ok(Ip {
         source: Address::v4(u32::from_be_bytes(header.source())),
         destination: Address::v4(u32::from_be_bytes(header.destination())),
         // 0 where a sender left the segmentation to its card.
         length: match header.total_len() {
-            0 => on_wire,
+            0 => packet.on_wire,
             length => u32::from(length),
         },
+        protocol: header.protocol(),
+        start: header.slice().len(),
         first_fragment: header.more_fragments(),
-    };
-    ports(&ip, protocol, bytes, header.slice().len())
+        later_fragment: header.fragments_offset().value() != 0,
+        identification: header.identification(),
+    })
 }
 
-/// Decodes an IPv6 packet that took `on_wire` bytes.
 #[inline]
-pub(super) fn ipv6(bytes: &[u8], on_wire: u32) -> Result<Decoded, Skipped> {
-    let header = Ipv6HeaderSlice::from_slice(bytes).map_err(|error| match error {
+fn ipv6(packet: &Rest<'_>) -> Result<Ip, Skipped> {
+    let header = Ipv6HeaderSlice::from_slice(packet.bytes).map_err(|error| match error {
         ipv6_error::HeaderSliceError::Len(_) => Skipped::TruncatedHeader,
         ipv6_error::HeaderSliceError::Content(_) => Skipped::Malformed,
     })?;
@@ -61,56 +74,55 @@ pub(super) fn ipv6(bytes: &[u8], on_wire: u32) -> Result<Decoded, Skipped> {
         destination: Address(u128::from_be_bytes(header.destination())),
         // 0 in a jumbogram, and where a sender left the segmentation to its card.
         length: match header.payload_length() {
-            0 => on_wire,
+            0 => packet.on_wire,
             payload => start as u32 + u32::from(payload),
         },
+        protocol: header.next_header(),
+        start,
         first_fragment: false,
+        later_fragment: false,
+        identification: 0,
     };
     if ip.source.is_v4() || ip.destination.is_v4() {
         return Err(Skipped::MappedAddress);
     }
-    let (protocol, start) = behind_extensions(header.next_header(), bytes, start, &mut ip)?;
-    ports(&ip, transport(protocol)?, bytes, start)
+    skip_extensions(&mut ip, packet.bytes)?;
+    Ok(ip)
 }
 
 /// Walks the extension headers that the kernel walks, in any order.
 #[inline]
-fn behind_extensions(
-    mut next: IpNumber,
-    bytes: &[u8],
-    mut start: usize,
-    ip: &mut Ip,
-) -> Result<(IpNumber, usize), Skipped> {
+fn skip_extensions(ip: &mut Ip, bytes: &[u8]) -> Result<(), Skipped> {
     loop {
-        let rest = &bytes[start..];
-        match next {
+        let rest = &bytes[ip.start..];
+        match ip.protocol {
             ip_number::IPV6_HOP_BY_HOP | ip_number::IPV6_ROUTE | ip_number::IPV6_DEST_OPTIONS => {
                 let header = Ipv6RawExtHeaderSlice::from_slice(rest)
                     .map_err(|_| Skipped::TruncatedHeader)?;
-                next = header.next_header();
-                start += header.slice().len();
+                ip.protocol = header.next_header();
+                ip.start += header.slice().len();
             }
             ip_number::AUTH => {
                 let header = IpAuthHeaderSlice::from_slice(rest).map_err(|error| match error {
                     ip_auth::HeaderSliceError::Len(_) => Skipped::TruncatedHeader,
                     ip_auth::HeaderSliceError::Content(_) => Skipped::Malformed,
                 })?;
-                next = header.next_header();
-                start += header.slice().len();
+                ip.protocol = header.next_header();
+                ip.start += header.slice().len();
             }
             ip_number::IPV6_FRAG => {
                 let header = Ipv6FragmentHeaderSlice::from_slice(rest)
                     .map_err(|_| Skipped::TruncatedHeader)?;
-                next = header.next_header();
                 if header.fragment_offset().value() != 0 {
                     // What follows is data, even where it looks like another header.
-                    transport_or_extension(next)?;
+                    transport_or_extension(header.next_header())?;
                     return Err(Skipped::FragmentWithoutPorts);
                 }
+                ip.protocol = header.next_header();
                 ip.first_fragment |= header.more_fragments();
-                start += header.slice().len();
+                ip.start += header.slice().len();
             }
-            _ => return Ok((next, start)),
+            _ => return Ok(()),
         }
     }
 }
@@ -132,21 +144,25 @@ fn transport(number: IpNumber) -> Result<Protocol, Skipped> {
     }
 }
 
-/// Reads the transport header at `start`. By hand, for a frame may be cut within it, and TCP
-/// options are of no interest.
+/// Reads the transport header. By hand, for a frame may be cut within it, and TCP options are of
+/// no interest.
 #[inline]
-fn ports(ip: &Ip, protocol: Protocol, bytes: &[u8], start: usize) -> Result<Decoded, Skipped> {
+pub(super) fn ports(ip: &Ip, bytes: &[u8]) -> Result<Decoded, Skipped> {
+    let protocol = transport(ip.protocol)?;
+    if ip.later_fragment {
+        return Err(Skipped::FragmentWithoutPorts);
+    }
     let (read, shortest) = match protocol {
         Protocol::Tcp => (TCP_READ, TCP_HEADER),
         _ => (UDP_READ, UDP_HEADER),
     };
     let within_ip = ip
         .length
-        .checked_sub(start as u32)
+        .checked_sub(ip.start as u32)
         .filter(|length| *length >= shortest)
         .ok_or(Skipped::Malformed)?;
     let header = bytes
-        .get(start..start + read)
+        .get(ip.start..ip.start + read)
         .ok_or(Skipped::TruncatedHeader)?;
     let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
     let long = |at: usize| u32::from(word(at)) << 16 | u32::from(word(at + 2));
@@ -175,5 +191,6 @@ fn ports(ip: &Ip, protocol: Protocol, bytes: &[u8], start: usize) -> Result<Deco
         tcp_sequence,
         tcp_acknowledgement,
         first_fragment: ip.first_fragment,
+        identification: ip.identification,
     })
 }

@@ -12,8 +12,10 @@ pub enum Skipped {
     UnsupportedLinkType(u16),
     /// ARP, LLDP and whatever else is not IP.
     NotIp,
-    /// More VLAN tags than are followed.
+    /// More VLAN tags or MPLS labels than are followed.
     TooManyTags,
+    /// More tunnels within each other than are looked through.
+    TooManyTunnels,
     /// ICMP or `ICMPv6`.
     Icmp,
     /// SCTP, which this version does not schedule.
@@ -26,6 +28,8 @@ pub enum Skipped {
     TruncatedHeader,
     /// Headers that contradict themselves.
     Malformed,
+    /// A tunnel whose header or inner packet is captured too short or contradicts itself.
+    DamagedTunnel,
     /// An IPv6 header with an IPv4-mapped address, which Linux drops.
     MappedAddress,
 }
@@ -37,18 +41,28 @@ impl Skipped {
             Self::UnsupportedLinkType(_) => "unsupported_link_type",
             Self::NotIp => "not_ip",
             Self::TooManyTags => "too_many_tags",
+            Self::TooManyTunnels => "too_many_tunnels",
             Self::Icmp => "icmp",
             Self::Sctp => "sctp",
             Self::OtherProtocol(_) => "other_protocol",
             Self::FragmentWithoutPorts => "fragment_without_ports",
             Self::TruncatedHeader => "truncated_header",
             Self::Malformed => "malformed",
+            Self::DamagedTunnel => "damaged_tunnel",
             Self::MappedAddress => "mapped_address",
+        }
+    }
+
+    /// The reason where it was found within a tunnel.
+    pub(super) fn in_tunnel(self) -> Self {
+        match self {
+            Self::TruncatedHeader | Self::Malformed => Self::DamagedTunnel,
+            other => other,
         }
     }
 }
 
-/// The reason for people: `link type 9 (PPP) is not supported`.
+/// The reason for people: `link type 105 (IEEE802_11) is not supported`.
 impl fmt::Display for Skipped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
@@ -57,13 +71,15 @@ impl fmt::Display for Skipped {
                 link => write!(f, "link type {number} ({link:?}) is not supported"),
             },
             Self::NotIp => f.write_str("not IP"),
-            Self::TooManyTags => f.write_str("too many VLAN tags"),
+            Self::TooManyTags => f.write_str("too many VLAN tags or MPLS labels"),
+            Self::TooManyTunnels => f.write_str("too many tunnels within each other"),
             Self::Icmp => f.write_str("ICMP"),
             Self::Sctp => f.write_str("SCTP"),
             Self::OtherProtocol(number) => write!(f, "IP protocol {number}"),
             Self::FragmentWithoutPorts => f.write_str("fragment without ports"),
             Self::TruncatedHeader => f.write_str("header cut short by the capture"),
             Self::Malformed => f.write_str("malformed header"),
+            Self::DamagedTunnel => f.write_str("tunnel with an inner packet damaged or cut short"),
             Self::MappedAddress => f.write_str("IPv4-mapped address in an IPv6 header"),
         }
     }

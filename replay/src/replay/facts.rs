@@ -6,7 +6,7 @@ use equipoise_core::{Endpoint, ForwardingMethod, Persistence, ServerConfig, Time
 use equipoise_reports::Report;
 use equipoise_reports::model;
 use equipoise_reports::model::{
-    Capture, Chosen, Cost, Fault, Measured, Method, Outcome, RunnerUp, SCHEMA, Scheduler,
+    Capture, Chosen, Cost, Fault, LeftOut, Measured, Method, Outcome, RunnerUp, SCHEMA, Scheduler,
     ServerRun, Service, ServiceRun, Settings, Trace as TraceModel,
 };
 use equipoise_reports::stats::{Distribution, ServerCount, promised_by_weight};
@@ -29,6 +29,7 @@ pub(super) struct Facts<'a> {
     pub(super) survey: Option<&'a Survey>,
     pub(super) watch: &'a Watch,
     pub(super) capture_errors: &'a [CaptureError],
+    pub(super) is_partial: bool,
 }
 
 impl Facts<'_> {
@@ -36,6 +37,7 @@ impl Facts<'_> {
         let costs = runs.iter().map(cost_of).collect();
         Report {
             schema: SCHEMA.to_owned(),
+            partial: self.is_partial,
             trace: self.trace_model(),
             settings: self.settings(),
             services: (0..self.setup.services.len())
@@ -72,18 +74,18 @@ impl Facts<'_> {
         let skipped_packets = skipped
             .map(|(reason, &count)| (reason.to_string(), count))
             .collect();
+        let inferred = self.trace.inferred();
         TraceModel {
             captures: captures.collect(),
             decoded_packets: totals.frames - totals.skipped.values().sum::<u64>(),
             skipped_packets,
             time_scale: self.options.time_scale,
-            observed_connections: self
-                .trace
-                .tracker()
-                .connections()
-                .iter()
-                .filter(|connection| connection.protocol == equipoise_core::Protocol::Tcp)
-                .count() as u64,
+            observed_connections: self.trace.connections().1,
+            left_out: LeftOut {
+                copies: inferred.copies,
+                second_legs: inferred.second_legs,
+                second_leg_packets: inferred.second_leg_packets,
+            },
         }
     }
 
@@ -149,9 +151,7 @@ impl Facts<'_> {
                     netmask: netmask_text(&persistence, service.config.key.family()),
                 }),
             one_packet: service.config.one_packet,
-            observed_connections: self
-                .watch
-                .observed(place, self.trace.tracker().connections()),
+            observed_connections: self.watch.observed(place),
         }
     }
 
@@ -194,6 +194,7 @@ impl Facts<'_> {
                 totals.without_time
             ));
         }
+        warnings.extend(self.trace.seams().iter().map(ToString::to_string));
         warnings.extend(self.capture_errors.iter().map(ToString::to_string));
         warnings
     }

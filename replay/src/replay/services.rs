@@ -2,11 +2,12 @@
 
 use equipoise_core::{Endpoint, Packet, Protocol, ServiceKey};
 
-use super::ReplayError;
+use super::{Phase, Progress, ReplayError, Watcher};
 use crate::capture::Source;
+use crate::decode::Decoder;
 use crate::setup::{MarkRules, Setup};
-use crate::trace::{Trace, TracePacket};
-use crate::track::{Connection, EndpointCount, survey};
+use crate::trace::{Event, Trace, TracePacket};
+use crate::track::{Connection, EndpointCount, Endpoints, Tracker};
 
 /// How many endpoints are named besides the chosen one.
 const RUNNERS_UP: usize = 4;
@@ -16,18 +17,31 @@ pub(super) struct Survey(Vec<EndpointCount>);
 
 impl Survey {
     /// Reads the captures once. What stops a capture early is told when it is read again.
-    pub(super) fn read(sources: &[Source]) -> Result<Self, ReplayError> {
-        let mut trace = Trace::open(sources)?;
+    pub(super) fn read(
+        sources: &[Source],
+        decoder: Decoder,
+        watcher: &mut dyn Watcher,
+    ) -> Result<Self, ReplayError> {
+        let mut trace = Trace::open(sources, decoder, Tracker::default())?;
         let mut batch = Vec::new();
         let mut errors = Vec::new();
-        while super::next_batch(&mut trace, &mut batch, &mut errors) {}
-        if trace.tracker().connections().is_empty() {
+        let mut endpoints = Endpoints::default();
+        while super::next_batch(&mut trace, &mut batch, &mut errors) {
+            trace.ended().for_each(|ended| endpoints.count(&ended));
+            let progress = Progress::of(&trace, Phase::Survey);
+            if watcher.watch(&progress).is_break() {
+                return Err(ReplayError::Interrupted);
+            }
+        }
+        trace.ended().for_each(|ended| endpoints.count(&ended));
+        let found = endpoints.busiest();
+        if found.is_empty() {
             return Err(match errors.into_iter().next() {
                 Some(error) => error.into(),
                 None => no_packets(sources, &trace),
             });
         }
-        Ok(Self(survey(trace.tracker().connections())))
+        Ok(Self(found))
     }
 
     pub(super) fn busiest(&self, sources: &[Source]) -> Result<(Protocol, Endpoint), ReplayError> {
@@ -46,11 +60,14 @@ impl Survey {
     }
 }
 
-/// Marks packets, and notes which services they reach.
+/// Marks packets, and notes which services they reach and which connections are whose.
 pub(super) struct Watch {
     marks: MarkRules,
     keys: Vec<ServiceKey>,
     matched: Vec<bool>,
+    observed: Vec<u64>,
+    /// For the case that no service is reached.
+    endpoints: Endpoints,
 }
 
 impl Watch {
@@ -63,15 +80,20 @@ impl Watch {
         Self {
             marks: setup.marks.clone(),
             matched: vec![false; keys.len()],
+            observed: vec![0; keys.len()],
+            endpoints: Endpoints::default(),
             keys,
         }
     }
 
-    pub(super) fn mark(&mut self, batch: &mut [TracePacket]) {
-        for TracePacket {
-            packet, observed, ..
-        } in batch
-        {
+    pub(super) fn mark(&mut self, batch: &mut [Event]) {
+        for event in batch {
+            let Event::Packet(TracePacket {
+                packet, observed, ..
+            }) = event
+            else {
+                continue;
+            };
             if !self.marks.is_empty() {
                 packet.mark =
                     self.marks
@@ -93,19 +115,32 @@ impl Watch {
         self.matched.get(service).copied().unwrap_or(false)
     }
 
+    /// Takes in a connection that ended.
+    pub(super) fn count(&mut self, connection: &Connection) {
+        let Connection {
+            server, protocol, ..
+        } = *connection;
+        let mark = self.marks.mark(protocol, server.address, server.port);
+        for (key, observed) in self.keys.iter().zip(&mut self.observed) {
+            *observed += u64::from(is_for(key, protocol, server, mark));
+        }
+        if !self.matched_any() {
+            self.endpoints.count(connection);
+        }
+    }
+
     /// Connections of the captures whose server side is the service.
-    pub(super) fn observed(&self, service: usize, connections: &[Connection]) -> u64 {
-        let Some(key) = self.keys.get(service) else {
-            return 0;
-        };
-        let is_its = |connection: &&Connection| {
-            let Connection {
-                server, protocol, ..
-            } = connection;
-            let mark = self.marks.mark(*protocol, server.address, server.port);
-            is_for(key, *protocol, *server, mark)
-        };
-        connections.iter().filter(is_its).count() as u64
+    pub(super) fn observed(&self, service: usize) -> u64 {
+        self.observed.get(service).copied().unwrap_or(0)
+    }
+
+    /// Whether packets may be held back: with marks they are looked at one by one.
+    pub(super) fn may_hold(&self) -> bool {
+        self.marks.is_empty()
+    }
+
+    pub(super) fn keys(&self) -> &[ServiceKey] {
+        &self.keys
     }
 }
 
@@ -164,13 +199,15 @@ pub(super) fn no_packets(sources: &[Source], trace: &Trace) -> ReplayError {
     }
 }
 
-pub(super) fn nothing_matched(setup: &Setup, trace: &Trace) -> ReplayError {
+pub(super) fn nothing_matched(setup: &Setup, watch: &Watch) -> ReplayError {
     let services: Vec<String> = setup
         .services
         .iter()
         .map(|service| service.config.key.to_string())
         .collect();
-    let found: Vec<String> = survey(trace.tracker().connections())
+    let found: Vec<String> = watch
+        .endpoints
+        .busiest()
         .iter()
         .take(RUNNERS_UP)
         .map(|count| {

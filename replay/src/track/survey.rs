@@ -17,23 +17,33 @@ pub struct EndpointCount {
     pub connections: u64,
 }
 
-/// All server endpoints, the one with the most connections first; of equals the one seen first.
-pub fn survey(connections: &[Connection]) -> Vec<EndpointCount> {
-    let mut places = BTreeMap::new();
-    let mut counts: Vec<EndpointCount> = Vec::new();
-    for connection in connections {
-        let place = *places
+/// All server endpoints, counted as connections end.
+#[derive(Clone, Debug, Default)]
+pub struct Endpoints {
+    /// Connections, and the number of the first.
+    counts: BTreeMap<(Protocol, Endpoint), (u64, u64)>,
+}
+
+impl Endpoints {
+    /// Counts one connection.
+    pub fn count(&mut self, connection: &Connection) {
+        let (count, first) = self
+            .counts
             .entry((connection.protocol, connection.server))
-            .or_insert_with(|| {
-                counts.push(EndpointCount {
-                    protocol: connection.protocol,
-                    endpoint: connection.server,
-                    connections: 0,
-                });
-                counts.len() - 1
-            });
-        counts[place].connections += 1;
+            .or_insert((0, connection.number));
+        *count += 1;
+        *first = connection.number.min(*first);
     }
-    counts.sort_by_key(|count| std::cmp::Reverse(count.connections));
-    counts
+
+    /// The one with the most connections first; of equals the one seen first.
+    pub fn busiest(&self) -> Vec<EndpointCount> {
+        let mut counts: Vec<_> = self.counts.iter().collect();
+        counts.sort_by_key(|(_, (count, first))| (std::cmp::Reverse(*count), *first));
+        let count = |(&(protocol, endpoint), &(connections, _))| EndpointCount {
+            protocol,
+            endpoint,
+            connections,
+        };
+        counts.into_iter().map(count).collect()
+    }
 }

@@ -1,9 +1,11 @@
 //! Captures made by hand: formats, compression, oddities and damage.
 
-use std::io::{Cursor, Write};
+use std::io::{self, Cursor, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use equipoise_replay::capture::{Capture, CaptureError, Damage, Found, Source, Warning};
+use equipoise_replay::capture::{Capture, CaptureError, Damage, Found, Warning};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use pcap_file::pcap::{PcapHeader, PcapPacket, PcapTsResolution, PcapWriter};
@@ -13,15 +15,15 @@ use proptest::prelude::*;
 use crate::frames::{block, enhanced, interface, option, section, simple};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Owned {
+pub(crate) struct Owned {
     number: u64,
     time_ns: Option<u64>,
     link_type: u16,
     original_length: u32,
-    bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
-type Outcome = (Vec<Owned>, Option<Warning>, Option<CaptureError>);
+pub(crate) type Outcome = (Vec<Owned>, Option<Warning>, Option<CaptureError>);
 
 fn read(bytes: Vec<u8>) -> Outcome {
     match Capture::from_read("test", Cursor::new(bytes)) {
@@ -30,7 +32,7 @@ fn read(bytes: Vec<u8>) -> Outcome {
     }
 }
 
-fn drain(mut capture: Capture) -> Outcome {
+pub(crate) fn drain(mut capture: Capture) -> Outcome {
     let mut frames = Vec::new();
     let error = loop {
         match capture.next_frame() {
@@ -63,7 +65,7 @@ fn whole(bytes: Vec<u8>) -> Vec<Owned> {
     frames
 }
 
-fn pcap(frames: &[(u64, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn pcap(frames: &[(u64, Vec<u8>)]) -> Vec<u8> {
     pcap_as(frames, Endianness::Little, PcapTsResolution::MicroSecond)
 }
 
@@ -87,13 +89,13 @@ fn pcap_as(
     writer.into_inner()
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
-fn zstd(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn zstd(bytes: &[u8]) -> Vec<u8> {
     ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
 }
 
@@ -184,8 +186,56 @@ proptest! {
     }
 }
 
+/// Memory follows what is there, not what is claimed.
+#[test]
+fn claims_beyond_the_file_are_not_read_for() {
+    struct Watched(Cursor<Vec<u8>>, Arc<AtomicUsize>);
+    impl Read for Watched {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.1.fetch_max(buffer.len(), Ordering::Relaxed);
+            self.0.read(buffer)
+        }
+    }
+    let mut snapped = pcap(&[(1_000, vec![1; 60])]);
+    snapped[16..20].copy_from_slice(&[0xff; 4]);
+    snapped.extend([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0, 0, 0, 0xff, 0]);
+    snapped.extend([9; 100]);
+    let mut block = two_sections();
+    let whole = block.len() as u64;
+    block.extend([6, 0, 0, 0, 0, 0, 0xff, 0]);
+    block.extend([9; 100]);
+    for (file, frames, whole) in [(snapped, 1, 100), (block, 4, whole)] {
+        let largest = Arc::new(AtomicUsize::new(0));
+        let reader = Watched(Cursor::new(file), Arc::clone(&largest));
+        let (read, warning, error) = drain(Capture::from_read("test", reader).unwrap());
+        assert_eq!((read.len(), error.is_none()), (frames, true));
+        let cut_short = Warning::Truncated {
+            name: "test".to_owned(),
+            packets: frames as u64,
+            offset: whole,
+        };
+        assert_eq!(warning, Some(cut_short));
+        assert!(largest.load(Ordering::Relaxed) <= 256 << 10);
+    }
+}
+
+#[test]
+fn every_cut_of_a_pcapng_keeps_what_was_whole() {
+    let file = two_sections();
+    let all = whole(file.clone());
+    let mut cut_short = 0;
+    for cut in 12..file.len() {
+        let (read, warning, error) = read(file[..cut].to_vec());
+        assert!(error.is_none(), "{cut}: {error:?}");
+        assert!(read[..] == all[..read.len()], "{cut}");
+        cut_short += usize::from(warning.is_some());
+    }
+    // All but the nine ends of blocks.
+    assert_eq!(cut_short, file.len() - 12 - 9);
+}
+
 /// Two sections of different byte order, with interfaces of different kinds.
-fn two_sections() -> Vec<u8> {
+pub(crate) fn two_sections() -> Vec<u8> {
     let nanoseconds = option(true, 9, &[9]);
     let binary = [
         option(false, 2, b"\xff not UTF-8"),
@@ -495,26 +545,4 @@ fn what_is_no_capture_is_named() {
         "test is text, not a capture; accepted are pcap and pcapng, plain or compressed with gzip \
          or zstd"
     );
-}
-
-#[test]
-fn directories_and_missing_files_are_named() {
-    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    assert!(matches!(
-        Source::new(here),
-        Err(CaptureError::Directory { .. })
-    ));
-    assert!(matches!(
-        Source::new(&here.join("no-such.pcap")),
-        Err(CaptureError::Open { .. })
-    ));
-}
-
-#[test]
-fn sources_open_twice() {
-    let source = Source::from_bytes("twice", pcap(&[(1_000, vec![1; 60])]));
-    let first = drain(source.open().unwrap());
-    let second = drain(source.open().unwrap());
-    assert_eq!(first.0.len(), 1);
-    assert_eq!(first.0, second.0);
 }

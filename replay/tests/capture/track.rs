@@ -3,8 +3,12 @@
 use equipoise_core::{Address, Endpoint, Packet, Protocol, TcpFlags, Timestamp};
 use equipoise_replay::capture::{CaptureError, Source};
 use equipoise_replay::decode::Decoded;
+use equipoise_replay::decode::Decoder;
 use equipoise_replay::trace::Trace;
-use equipoise_replay::track::{Basis, Close, Direction, Observed, Tracker, UDP_IDLE_NS, survey};
+use equipoise_replay::trace::{Event, TracePacket};
+use equipoise_replay::track::{
+    Basis, Close, Connection, Direction, EndpointCount, Endpoints, Observed, Retention, Tracker,
+};
 use proptest::prelude::*;
 
 use crate::frames;
@@ -33,6 +37,7 @@ fn packet(protocol: Protocol, from: (u32, u16), to: (u32, u16), flags: TcpFlags)
         tcp_sequence: 0,
         tcp_acknowledgement: 0,
         first_fragment: false,
+        identification: 0,
     }
 }
 
@@ -47,6 +52,31 @@ fn tcp(from: (u32, u16), to: (u32, u16), flags: TcpFlags, sequence: u32, payload
 
 fn at(milliseconds: u64) -> Timestamp {
     Timestamp(milliseconds * 1_000_000)
+}
+
+fn observe(tracker: &mut Tracker, now: Timestamp, decoded: &Decoded) -> Observed {
+    let observed = tracker.track(now, decoded);
+    observed.unwrap()
+}
+
+fn survey(connections: &[Connection]) -> Vec<EndpointCount> {
+    let mut endpoints = Endpoints::default();
+    for connection in connections {
+        endpoints.count(connection);
+    }
+    endpoints.busiest()
+}
+
+fn open(sources: &[Source]) -> Trace {
+    Trace::open(sources, Decoder::default(), Tracker::default()).unwrap()
+}
+
+fn packets(events: &[Event]) -> Vec<TracePacket> {
+    let packet = |event: &Event| match event {
+        Event::Packet(packet) => Some(*packet),
+        Event::Told(_) => None,
+    };
+    events.iter().filter_map(packet).collect()
 }
 
 fn endpoint((address, port): (u32, u16)) -> Endpoint {
@@ -71,7 +101,7 @@ fn a_connection_from_syn_to_fin() {
         (12, tcp(CLIENT, SERVER, ACK | RST, 111, 0)),
     ]
     .into_iter()
-    .map(|(time, decoded)| tracker.track(at(time), &decoded))
+    .map(|(time, decoded)| observe(&mut tracker, at(time), &decoded))
     .collect();
     assert!(told.iter().all(|observed| observed.connection == 1));
     assert!(told[0].begins && !told[1..].iter().any(|observed| observed.begins));
@@ -83,7 +113,7 @@ fn a_connection_from_syn_to_fin() {
     assert_eq!(told[6].first_response_ns, Some(4_000_000));
     assert_eq!(told[6].direction, Direction::ToClient);
 
-    let connection = &tracker.connections()[0];
+    let connection = &tracker.under_way()[0];
     assert_eq!(
         (connection.client, connection.server),
         (endpoint(CLIENT), endpoint(SERVER))
@@ -110,7 +140,7 @@ fn a_connection_from_syn_to_fin() {
 #[test]
 fn only_a_syn_with_another_number_begins_anew() {
     let mut tracker = Tracker::default();
-    let mut connection = |decoded: Decoded| tracker.track(at(0), &decoded).connection;
+    let mut connection = |decoded: Decoded| observe(&mut tracker, at(0), &decoded).connection;
     assert_eq!(connection(tcp(CLIENT, SERVER, SYN, 100, 0)), 1);
     assert_eq!(connection(tcp(CLIENT, SERVER, SYN, 100, 0)), 1);
     assert_eq!(connection(tcp(SERVER, CLIENT, SYN | ACK, 900, 0)), 1);
@@ -134,28 +164,28 @@ fn the_server_is_known_by_syn_then_syn_ack_then_lower_port() {
     let (high, low) = ((1, 50_000), (2, 1_024));
     // A client with the lower port: taken for the server until its SYN is seen.
     assert_eq!(
-        tracker.track(at(0), &tcp(low, high, ACK, 11, 4)).direction,
+        observe(&mut tracker, at(0), &tcp(low, high, ACK, 11, 4)).direction,
         Direction::ToClient
     );
-    assert_eq!(tracker.connections()[0].basis, Basis::LowerPort);
+    assert_eq!(tracker.under_way()[0].basis, Basis::LowerPort);
     tracker.track(at(1), &tcp(high, low, SYN | ACK, 20, 0));
-    assert_eq!(tracker.connections()[0].basis, Basis::SynAck);
-    assert_eq!(tracker.connections()[0].server, endpoint(high));
-    assert_eq!(tracker.connections()[0].to_server.packets, 1);
+    assert_eq!(tracker.under_way()[0].basis, Basis::SynAck);
+    assert_eq!(tracker.under_way()[0].server, endpoint(high));
+    assert_eq!(tracker.under_way()[0].to_server.packets, 1);
     assert_eq!(
-        tracker.track(at(2), &tcp(low, high, SYN, 10, 0)).direction,
+        observe(&mut tracker, at(2), &tcp(low, high, SYN, 10, 0)).direction,
         Direction::ToServer
     );
-    assert_eq!(tracker.connections()[0].basis, Basis::Syn);
-    assert_eq!(tracker.connections().len(), 1);
+    assert_eq!(tracker.under_way()[0].basis, Basis::Syn);
+    assert_eq!(tracker.under_way().len(), 1);
 }
 
 #[test]
 fn both_ends_may_have_one_address() {
     let mut tracker = Tracker::default();
     let (client, server) = ((1, 50_000), (1, 80));
-    let there = tracker.track(at(0), &tcp(client, server, SYN, 1, 0));
-    let back = tracker.track(at(1), &tcp(server, client, SYN | ACK, 1, 0));
+    let there = observe(&mut tracker, at(0), &tcp(client, server, SYN, 1, 0));
+    let back = observe(&mut tracker, at(1), &tcp(server, client, SYN | ACK, 1, 0));
     assert_eq!(
         (there.direction, back.direction),
         (Direction::ToServer, Direction::ToClient)
@@ -168,21 +198,24 @@ fn a_udp_flow_ends_with_silence() {
     let mut tracker = Tracker::default();
     let query = packet(Protocol::Udp, CLIENT, SERVER, TcpFlags::empty());
     let answer = packet(Protocol::Udp, SERVER, CLIENT, TcpFlags::empty());
-    let idle = UDP_IDLE_NS / 1_000_000;
-    assert_eq!(tracker.track(at(0), &query).connection, 1);
+    let idle = Retention::default().udp_idle_ns / 1_000_000;
+    assert_eq!(observe(&mut tracker, at(0), &query).connection, 1);
     assert_eq!(
-        tracker.track(at(7), &answer).first_response_ns,
+        observe(&mut tracker, at(7), &answer).first_response_ns,
         Some(7_000_000)
     );
-    assert_eq!(tracker.track(at(7 + idle), &query).connection, 1);
+    assert_eq!(observe(&mut tracker, at(7 + idle), &query).connection, 1);
     // Now the other end begins.
-    let late = tracker.track(at(8 + 2 * idle), &answer);
+    let late = observe(&mut tracker, at(8 + 2 * idle), &answer);
     assert_eq!((late.connection, late.direction), (2, Direction::ToServer));
     // The same ports over TCP are something else.
     assert_eq!(
-        tracker
-            .track(at(8 + 2 * idle), &tcp(CLIENT, SERVER, ACK, 1, 0))
-            .connection,
+        observe(
+            &mut tracker,
+            at(8 + 2 * idle),
+            &tcp(CLIENT, SERVER, ACK, 1, 0)
+        )
+        .connection,
         3
     );
 }
@@ -194,7 +227,7 @@ fn the_survey_orders_by_count_then_by_first_seen() {
     for (client, server) in [(1, early), (2, late), (3, busy), (4, busy)] {
         tracker.track(at(0), &tcp((9, 40_000 + client), server, SYN, 1, 0));
     }
-    let told: Vec<_> = survey(tracker.connections())
+    let told: Vec<_> = survey(&tracker.under_way())
         .into_iter()
         .map(|count| (count.endpoint, count.connections))
         .collect();
@@ -234,9 +267,10 @@ fn captures_merge_by_time_and_time_never_goes_back() {
         capture("b", &[(8, 4), (10, 5), (30, 6)]),
     ];
     for _ in 0..2 {
-        let mut trace = Trace::open(&sources).unwrap();
-        let mut batch = Vec::new();
-        assert!(trace.next_batch(&mut batch).unwrap());
+        let mut trace = open(&sources);
+        let mut events = Vec::new();
+        assert!(trace.next_batch(&mut events).unwrap());
+        let batch = packets(&events);
         let told: Vec<_> = batch
             .iter()
             .map(|packet| {
@@ -261,7 +295,7 @@ fn captures_merge_by_time_and_time_never_goes_back() {
         assert_eq!(batch[2].raw_time_ns, Some(5 * Timestamp::SECOND));
         assert_eq!(batch[5].observed.connection, 6);
         assert_eq!(trace.totals().clock_steps_back, 1);
-        assert!(!trace.next_batch(&mut batch).unwrap());
+        assert!(!trace.next_batch(&mut events).unwrap());
     }
 }
 
@@ -277,9 +311,10 @@ fn packets_without_a_time_take_their_predecessors() {
         frames::enhanced(true, 0, 9_000_000, length, &packet),
     ]
     .concat();
-    let mut trace = Trace::open(&[Source::from_bytes("untimed", file)]).unwrap();
-    let mut batch = Vec::new();
-    trace.next_batch(&mut batch).unwrap();
+    let mut trace = open(&[Source::from_bytes("untimed", file)]);
+    let mut events = Vec::new();
+    trace.next_batch(&mut events).unwrap();
+    let batch = packets(&events);
     let times: Vec<_> = batch
         .iter()
         .map(|packet| packet.time.0 / Timestamp::SECOND)
@@ -300,19 +335,19 @@ fn an_error_surfaces_after_all_that_could_be_read() {
         Source::from_bytes("broken", broken),
         capture("whole", &[(1, 1), (2, 2)]),
     ];
-    let mut trace = Trace::open(&sources).unwrap();
-    let mut batch = Vec::new();
-    assert!(trace.next_batch(&mut batch).unwrap());
-    assert_eq!(batch.len(), 2);
+    let mut trace = open(&sources);
+    let mut events = Vec::new();
+    assert!(trace.next_batch(&mut events).unwrap());
+    assert_eq!(events.len(), 2);
     assert!(matches!(
-        trace.next_batch(&mut batch),
+        trace.next_batch(&mut events),
         Err(CaptureError::Damaged {
             packets: 0,
             offset: 24,
             ..
         })
     ));
-    assert!(!trace.next_batch(&mut batch).unwrap());
+    assert!(!trace.next_batch(&mut events).unwrap());
 }
 
 proptest! {
@@ -334,19 +369,20 @@ proptest! {
             } else {
                 tcp(from, to, flags, sequence, sequence)
             };
-            let observed = tracker.track(at(now), &decoded);
+            let observed = observe(&mut tracker, at(now), &decoded);
             prop_assert_eq!(observed.begins, observed.connection == highest + 1);
             highest = highest.max(observed.connection);
             prop_assert!(observed.connection >= 1 && observed.connection <= highest);
         }
-        prop_assert_eq!(highest, tracker.connections().len() as u64);
-        let counted: u64 = tracker
-            .connections()
+        tracker.end_all();
+        let all: Vec<_> = tracker.ended().collect();
+        prop_assert_eq!(highest, all.len() as u64);
+        let counted: u64 = all
             .iter()
             .map(|connection| connection.to_server.packets + connection.to_client.packets)
             .sum();
         prop_assert_eq!(counted, packets.len() as u64);
-        let surveyed: u64 = survey(tracker.connections()).iter().map(|count| count.connections).sum();
+        let surveyed: u64 = survey(&all).iter().map(|count| count.connections).sum();
         prop_assert_eq!(surveyed, highest);
     }
 }

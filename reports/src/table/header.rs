@@ -5,6 +5,8 @@ use crate::model::{Capture, Chosen, Report, Service};
 
 /// Runners-up that are named.
 const RUNNERS_UP: usize = 3;
+/// Captures that are all shown.
+const MOST_CAPTURES: usize = 6;
 
 pub(super) fn draw(out: &mut String, report: &Report, paint: Paint) {
     let mut line = |label: &str, text: &str| {
@@ -13,7 +15,22 @@ pub(super) fn draw(out: &mut String, report: &Report, paint: Paint) {
         out.push('\n');
     };
 
-    for capture in &report.trace.captures {
+    if report.partial {
+        let text = "the replay was broken off: all figures stand for what was read by then";
+        line("partial", &paint.red(text));
+    }
+    let captures = &report.trace.captures;
+    // Of many only the ends, and those with something to say.
+    let hidden = captures.len().saturating_sub(MOST_CAPTURES);
+    for (place, capture) in captures.iter().enumerate() {
+        let is_hidden = hidden > 0 && (2..captures.len() - 1).contains(&place);
+        if is_hidden && place == 2 {
+            let text = format!("{} more captures", count(captures.len() as u64 - 3));
+            line("", &paint.dim(&text));
+        }
+        if is_hidden && capture.warnings.is_empty() {
+            continue;
+        }
         line("trace", &capture_line(capture));
         for warning in &capture.warnings {
             line("", &paint.red(&plain(warning)));
@@ -26,6 +43,22 @@ pub(super) fn draw(out: &mut String, report: &Report, paint: Paint) {
             "skipped",
             &format!("{}: {reasons}", counted(skipped, "packet")),
         );
+    }
+    let left_out = &report.trace.left_out;
+    if left_out.copies > 0 {
+        let text = format!(
+            "{} that a mirror port repeated",
+            counted(left_out.copies, "packet")
+        );
+        line("left out", &text);
+    }
+    if left_out.second_legs > 0 {
+        let text = format!(
+            "{} from the director to real servers, {}",
+            counted(left_out.second_legs, "connection"),
+            counted(left_out.second_leg_packets, "packet")
+        );
+        line("left out", &text);
     }
     for service in &report.services {
         let name = plain(&service.service);

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use equipoise_reports::model::{
-    Capture, Chosen, Cost, Execution, Fault, Measured, Method, Outcome, Persistence, Reason,
-    Report, Run, RunnerUp, SCHEMA, Scheduler, ServerRun, Service, ServiceRun, Settings, Trace,
+    Capture, Chosen, Cost, Execution, Fault, LeftOut, Measured, Method, Outcome, Persistence,
+    Reason, Report, Run, RunnerUp, SCHEMA, Scheduler, ServerRun, Service, ServiceRun, Settings,
+    Trace,
 };
 use equipoise_reports::stats::{Distribution, Gauge, Histogram, ServerCount, promised_by_weight};
 use equipoise_reports::timeline::{Axis, Recorder};
@@ -43,6 +44,7 @@ pub(crate) enum Clock {
 pub(crate) fn report(policies: &[&str], servers: usize, clock: Clock) -> Report {
     Report {
         schema: SCHEMA.to_owned(),
+        partial: false,
         trace: Trace {
             captures: vec![Capture {
                 name: "web.pcapng".to_owned(),
@@ -57,6 +59,7 @@ pub(crate) fn report(policies: &[&str], servers: usize, clock: Clock) -> Report 
             skipped_packets: counts(&[("arp", 20), ("fragment", 3)]),
             time_scale: if clock == Clock::Runs { 1.0 } else { 0.0 },
             observed_connections: 650,
+            left_out: LeftOut::default(),
         },
         settings: Settings {
             kernel: "current".to_owned(),

@@ -199,8 +199,8 @@ impl<O: Observer> Director<O> {
             .filter(|&slot| {
                 self.connections.get(slot).is_some_and(|entry| {
                     entry.service == service.0
-                        && entry.binding == Binding::Server(id)
-                        && entry.kind == EntryKind::Connection
+                        && entry.binding() == Binding::Server(id)
+                        && entry.kind() == EntryKind::Connection
                 })
             })
             .collect();

@@ -2,10 +2,10 @@
 //!
 //! Source: `ip_vs_sched_persist`, `ip_vs_check_template`, `ip_vs_conn_expire`.
 
-use super::{Director, around};
+use super::{Director, Incoming, around};
 use crate::batch::Kind;
-use crate::connections::{Binding, EntryKind, Key, NO_SLOT, NewEntry, Slot};
-use crate::observer::{Counters, Decision, FaultReport, Observer, Reason, ServiceIndex, Tag};
+use crate::connections::{Binding, Entry, EntryKind, Key, NO_SLOT, NewEntry, Slot};
+use crate::observer::{Counters, Decision, FaultReport, Observer, Reason, ServiceIndex};
 use crate::service::{Note, Service, Surroundings};
 use crate::tcp::State;
 use crate::{
@@ -21,10 +21,10 @@ impl<O: Observer> Director<O> {
     pub(super) fn schedule_persistent(
         &mut self,
         index: ServiceIndex,
-        packet: &Packet,
-        tag: Tag,
+        incoming: Incoming<'_>,
         reason: Reason,
     ) -> Outcome {
+        let packet = incoming.packet;
         let service = &mut self.services[index.0 as usize];
         let Some(persistence) = service.config.persistence else {
             return Outcome::NotServed;
@@ -39,7 +39,7 @@ impl<O: Observer> Director<O> {
         let mut found = self.connections.find_template(&key);
         let binding = found
             .and_then(|slot| self.connections.get(slot))
-            .map(|entry| entry.binding);
+            .map(Entry::binding);
         if may_pass || matches!(binding, Some(Binding::Pending(_))) {
             service.settle(around!(self));
             found = self.connections.find_template(&key);
@@ -48,7 +48,7 @@ impl<O: Observer> Director<O> {
             return Outcome::Stopped;
         }
         if let Some((slot, id)) = found.and_then(|slot| self.usable_template(index, slot)) {
-            self.place(index, packet, tag, slot, id);
+            self.place(index, incoming, slot, id);
             return Outcome::Decision;
         }
         if let Some(invalid) = found {
@@ -57,26 +57,27 @@ impl<O: Observer> Director<O> {
         }
         let service = &self.services[index.0 as usize];
         let binding = Binding::Pending(service.next_arrival());
-        let template = self.connections.insert(NewEntry {
+        let new = NewEntry {
             key,
             service: index.0,
             binding,
-            kind: EntryKind::Template { controls: 0 },
+            kind: EntryKind::Template,
             state: State::None,
             input_only: false,
             template: NO_SLOT,
-        });
-        let slot = self.create(index, packet, binding, template);
+        };
+        let template = self.connections.insert(&new, None);
+        let slot = self.create(index, incoming, binding, template);
         self.control(template, slot, persistence.timeout_s);
         if may_pass {
-            if self.has_passed(index, packet, tag, reason, slot, template) {
+            if self.has_passed(index, incoming, reason, slot, template) {
                 return Outcome::CannotCreate {
                     service: index,
                     why: CannotCreate::FtpData,
                 };
             }
         } else {
-            self.arrive(index, packet, tag, reason, slot, template);
+            self.arrive(index, incoming, reason, slot, template);
         }
         if self.settings.profile == KernelProfile::Classic {
             self.note_template(template, Note::TemplateBound, self.now);
@@ -89,13 +90,12 @@ impl<O: Observer> Director<O> {
     fn has_passed(
         &mut self,
         index: ServiceIndex,
-        packet: &Packet,
-        tag: Tag,
+        incoming: Incoming<'_>,
         reason: Reason,
         slot: Slot,
         template: Slot,
     ) -> bool {
-        let Some((kind, arrival)) = self.arrival(packet, tag, reason, slot, template) else {
+        let Some((kind, arrival)) = self.arrival(incoming, reason, slot, template) else {
             return false;
         };
         let mut observer = WithoutRefusals {
@@ -115,7 +115,7 @@ impl<O: Observer> Director<O> {
 
     /// The template's server, unless the template no longer holds.
     fn usable_template(&self, index: ServiceIndex, slot: Slot) -> Option<(Slot, u32)> {
-        let Binding::Server(id) = self.connections.get(slot)?.binding else {
+        let Binding::Server(id) = self.connections.get(slot)?.binding() else {
             return None;
         };
         let server = &self.services[index.0 as usize].servers[id as usize];
@@ -125,10 +125,10 @@ impl<O: Observer> Director<O> {
     }
 
     /// A connection under a template: the policy is not asked.
-    fn place(&mut self, index: ServiceIndex, packet: &Packet, tag: Tag, template: Slot, id: u32) {
+    fn place(&mut self, index: ServiceIndex, incoming: Incoming<'_>, template: Slot, id: u32) {
         // So that the decisions of a service come in order.
         self.services[index.0 as usize].settle(around!(self));
-        let slot = self.create(index, packet, Binding::Server(id), template);
+        let slot = self.create(index, incoming, Binding::Server(id), template);
         let timeout_s = self
             .connections
             .get(template)
@@ -136,7 +136,7 @@ impl<O: Observer> Director<O> {
         self.control(template, slot, timeout_s);
         let overloaded = self.services[index.0 as usize].servers[id as usize].overloaded;
         self.observer.decided(&Decision {
-            tag,
+            tag: incoming.tag,
             at: self.now,
             service: index,
             server: Some(id),
@@ -147,7 +147,7 @@ impl<O: Observer> Director<O> {
             return;
         };
         let state = entry.state;
-        let note = match (entry.kind, state) {
+        let note = match (entry.kind(), state) {
             (EntryKind::OnePacket, _) => Note::OnePacket,
             (_, State::Udp) => Note::Stateless,
             _ => Note::Plain,
@@ -165,13 +165,8 @@ impl<O: Observer> Director<O> {
     }
 
     fn free_one_packet(&mut self, slot: Slot) {
-        let Some(entry) = self.connections.remove(slot) else {
-            return;
-        };
-        if let Binding::Server(id) = entry.binding {
-            let flow = super::flow_of(&entry.key, 0);
-            self.observer
-                .closed(ServiceIndex(entry.service), id, &flow, &entry.traffic);
+        if let Some(entry) = self.connections.remove(slot) {
+            self.tell_closed(&entry);
         }
     }
 
@@ -180,13 +175,21 @@ impl<O: Observer> Director<O> {
         let is_counted = self
             .connections
             .get(connection)
-            .is_some_and(|entry| entry.kind == EntryKind::Connection);
+            .is_some_and(|entry| entry.kind() == EntryKind::Connection);
         if is_counted {
             self.change_controls(template, 1);
         } else if let Some(entry) = self.connections.get_mut(connection) {
-            entry.template = NO_SLOT;
+            entry.leave_template();
         }
-        self.connections.restart(template, self.now, timeout_s);
+        self.restart_template(template, self.now, timeout_s);
+    }
+
+    /// A template keeps the timeout that it is given.
+    pub(super) fn restart_template(&mut self, slot: Slot, at: Timestamp, timeout_s: u32) {
+        if let Some(entry) = self.connections.get_mut(slot) {
+            entry.timeout_s = timeout_s;
+        }
+        self.connections.restart(slot, at.plus_seconds(timeout_s));
     }
 
     /// A connection under the template has gone.
@@ -195,12 +198,8 @@ impl<O: Observer> Director<O> {
     }
 
     fn change_controls(&mut self, template: Slot, by: i32) {
-        let entry = self
-            .connections
-            .get_mut(template)
-            .map(|entry| &mut entry.kind);
-        if let Some(EntryKind::Template { controls }) = entry {
-            *controls = controls.saturating_add_signed(by);
+        if let Some(entry) = self.connections.get_mut(template) {
+            entry.change_controls(by);
         }
     }
 
@@ -216,7 +215,7 @@ impl<O: Observer> Director<O> {
         let Some(entry) = self.connections.get(slot) else {
             return;
         };
-        let (binding, service) = (entry.binding, entry.service);
+        let (binding, service) = (entry.binding(), entry.service);
         let service = &mut self.services[service as usize];
         service.log(Kind::GoneInactive, binding, note, at, around!(self));
     }

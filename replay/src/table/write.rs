@@ -1,0 +1,239 @@
+//! Segments to a Parquet file: one row group each.
+
+use std::io::{self, Write};
+
+use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+
+use super::schema;
+use super::segment::{Row, Segment, Stored, Summary};
+use crate::track::{Basis, Close, Traffic};
+
+/// A table being written.
+pub(super) struct Writer<W: Write + Send> {
+    file: SerializedFileWriter<Watched<W>>,
+    segments: u32,
+}
+
+impl<W: Write + Send> Writer<W> {
+    pub(super) fn new(out: W) -> io::Result<Self> {
+        let out = Watched { out, error: None };
+        let file = schema::schema()
+            .and_then(|schema| SerializedFileWriter::new(out, schema, schema::properties()));
+        Ok(Self {
+            file: file.map_err(io::Error::other)?,
+            segments: 0,
+        })
+    }
+
+    /// Writes a segment and what its rows say besides.
+    pub(super) fn write(&mut self, segment: &Segment, summaries: &[Summary]) -> io::Result<()> {
+        let written = self.write_group(segment, summaries);
+        self.segments += 1;
+        self.outcome(written)
+    }
+
+    /// Writes the facts and ends the file.
+    pub(super) fn finish(mut self, facts: String) -> io::Result<()> {
+        let facts = KeyValue::new(schema::FACTS_KEY.to_owned(), facts);
+        self.file.append_key_value_metadata(facts);
+        let written = self.file.finish().map(|_| ());
+        self.outcome(written)
+    }
+
+    /// What the system said explains more than what the crate makes of it.
+    fn outcome(&mut self, written: Result<(), ParquetError>) -> io::Result<()> {
+        let said = self.file.inner_mut().error.take();
+        written.map_err(|error| said.unwrap_or_else(|| io::Error::other(error)))
+    }
+
+    fn write_group(
+        &mut self,
+        segment: &Segment,
+        summaries: &[Summary],
+    ) -> Result<(), ParquetError> {
+        let number = self.segments;
+        let mut group = self.file.next_row_group()?;
+        write_rows(&mut group, number, &segment.rows, summaries)?;
+        write_packets(&mut group, segment)?;
+        group.close()?;
+        Ok(())
+    }
+}
+
+type Group<'a, W> = SerializedRowGroupWriter<'a, Watched<W>>;
+
+/// The columns before `packets`, in the order of the schema.
+fn write_rows<W: Write + Send>(
+    group: &mut Group<'_, W>,
+    number: u32,
+    rows: &[Row],
+    summaries: &[Summary],
+) -> Result<(), ParquetError> {
+    let texts = |group: &mut Group<'_, W>, texts: &mut dyn Iterator<Item = Option<String>>| {
+        let texts = texts.map(|text| text.map(|text| ByteArray::from(text.as_str())));
+        put::<ByteArrayType, W>(group, texts, None)
+    };
+    let long = |group: &mut Group<'_, W>, of: &dyn Fn(&Summary) -> Option<u64>| {
+        let values = summaries.iter().map(|row| of(row).map(u64::cast_signed));
+        put::<Int64Type, W>(group, values, None)
+    };
+    let port = |group: &mut Group<'_, W>, of: &dyn Fn(&Row) -> u16| {
+        let values = rows.iter().map(|row| Some(i32::from(of(row))));
+        put::<Int32Type, W>(group, values, None)
+    };
+    long(group, &|row| row.connection)?;
+    let segments = rows.iter().map(|_| Some(number.cast_signed()));
+    put::<Int32Type, W>(group, segments, None)?;
+    texts(group, &mut rows.iter().map(|row| Some(row.protocol.to_string())))?;
+    texts(group, &mut rows.iter().map(|row| Some(row.client.address.to_string())))?;
+    port(group, &|row| row.client.port)?;
+    texts(group, &mut rows.iter().map(|row| Some(row.server.address.to_string())))?;
+    port(group, &|row| row.server.port)?;
+    let bases = summaries.iter().map(|row| row.basis.map(basis_name));
+    texts(group, &mut bases.map(|name| name.map(str::to_owned)))?;
+    let established = summaries.iter().map(|row| Some(row.established));
+    put::<BoolType, W>(group, established, None)?;
+    let closes = summaries.iter().map(|row| row.close.map(close_name));
+    texts(group, &mut closes.map(|name| name.map(str::to_owned)))?;
+    long(group, &|row| Some(row.first_ns))?;
+    long(group, &|row| Some(row.last_ns))?;
+    long(group, &|row| row.first_response_ns)?;
+    let ways: [fn(&Summary) -> &Traffic; 2] = [|row| &row.to_server, |row| &row.to_client];
+    for way in ways {
+        long(group, &|row| Some(way(row).packets))?;
+        long(group, &|row| Some(way(row).bytes))?;
+        long(group, &|row| Some(way(row).payload_bytes))?;
+    }
+    Ok(())
+}
+
+/// The columns of `packets`, row by row.
+fn write_packets<W: Write + Send>(
+    group: &mut Group<'_, W>,
+    segment: &Segment,
+) -> Result<(), ParquetError> {
+    let places = by_row(segment);
+    let packets = || places.iter().map(|&place| &segment.packets[place as usize]);
+    let mut row = None;
+    let levels: Vec<i16> = packets()
+        .map(|packet| i16::from(row.replace(packet.row) == Some(packet.row)))
+        .collect();
+    let repeated = Some(levels.as_slice());
+    let int = |group: &mut Group<'_, W>, of: &dyn Fn(&Stored) -> u32| {
+        let values = packets().map(|packet| Some(of(packet).cast_signed()));
+        put::<Int32Type, W>(group, values, repeated)
+    };
+    let long = |group: &mut Group<'_, W>, of: &dyn Fn(&Stored) -> Option<u64>| {
+        let values = packets().map(|packet| of(packet).map(u64::cast_signed));
+        put::<Int64Type, W>(group, values, repeated)
+    };
+    let bit = |group: &mut Group<'_, W>, of: &dyn Fn(&Stored) -> bool| {
+        put::<BoolType, W>(group, packets().map(|packet| Some(of(packet))), repeated)
+    };
+    let in_order = places.iter().map(|place| Some(place.cast_signed()));
+    put::<Int32Type, W>(group, in_order, repeated)?;
+    int(group, &|packet| packet.capture)?;
+    long(group, &|packet| Some(packet.number))?;
+    long(group, &|packet| Some(packet.time_ns))?;
+    long(group, &|packet| {
+        let raw = packet.raw_time_ns?;
+        Some(packet.time_ns.wrapping_sub(raw))
+    })?;
+    bit(group, &|packet| packet.to_server)?;
+    int(group, &|packet| u32::from(packet.flags.bits()))?;
+    int(group, &|packet| packet.length)?;
+    int(group, &|packet| packet.payload_length)?;
+    int(group, &|packet| packet.tcp_sequence)?;
+    int(group, &|packet| packet.tcp_acknowledgement)?;
+    int(group, &|packet| u32::from(packet.identification))?;
+    bit(group, &|packet| packet.first_fragment)
+}
+
+/// The places of packets, row after row, those of a row in their order.
+fn by_row(segment: &Segment) -> Vec<u32> {
+    let mut next = vec![0; segment.rows.len() + 1];
+    for packet in &segment.packets {
+        next[packet.row as usize + 1] += 1;
+    }
+    for row in 1..next.len() {
+        next[row] += next[row - 1];
+    }
+    let mut places = vec![0; segment.packets.len()];
+    for (place, packet) in segment.packets.iter().enumerate() {
+        let slot: &mut u32 = &mut next[packet.row as usize];
+        places[*slot as usize] = place as u32;
+        *slot += 1;
+    }
+    places
+}
+
+/// Writes the next column of the schema; `repeated` are the repetition levels of a list.
+fn put<T: DataType, W: Write + Send>(
+    group: &mut Group<'_, W>,
+    values: impl Iterator<Item = Option<T::T>>,
+    repeated: Option<&[i16]>,
+) -> Result<(), ParquetError> {
+    let Some(mut column) = group.next_column()? else {
+        return Err(ParquetError::General("a column too many".to_owned()));
+    };
+    let writer = column.typed::<T>();
+    let deepest = writer.get_descriptor().max_def_level();
+    let mut present = Vec::with_capacity(values.size_hint().0);
+    let mut defined = Vec::with_capacity(values.size_hint().0);
+    for value in values {
+        defined.push(deepest - i16::from(value.is_none()));
+        present.extend(value);
+    }
+    let defined = (deepest > 0).then_some(defined.as_slice());
+    writer.write_batch(&present, defined, repeated)?;
+    column.close()
+}
+
+/// A basis as tables name it.
+pub(super) fn basis_name(basis: Basis) -> &'static str {
+    match basis {
+        Basis::LowerPort => "lower-port",
+        Basis::FirstPacket => "first-packet",
+        Basis::SynAck => "syn-ack",
+        Basis::Syn => "syn",
+    }
+}
+
+/// The way in which a connection was closed as tables name it.
+pub(super) fn close_name(close: Close) -> &'static str {
+    match close {
+        Close::Fin => "fin",
+        Close::Reset => "reset",
+    }
+}
+
+/// Keeps what the system said when it failed, which the crate turns into text.
+struct Watched<W> {
+    out: W,
+    error: Option<io::Error>,
+}
+
+impl<W: Write> Watched<W> {
+    fn keep<T>(&mut self, done: io::Result<T>) -> io::Result<T> {
+        done.map_err(|error| {
+            let kind = error.kind();
+            self.error = Some(error);
+            kind.into()
+        })
+    }
+}
+
+impl<W: Write> Write for Watched<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes);
+        self.keep(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.out.flush();
+        self.keep(flushed)
+    }
+}

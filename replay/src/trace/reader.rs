@@ -1,0 +1,181 @@
+//! One capture of a trace: its clock, its next packet, and what was counted of it.
+
+use equipoise_core::Timestamp;
+
+use super::{CaptureView, Totals};
+use crate::capture::{Capture, CaptureError, Source, Warning};
+use crate::decode::{Decoded, Decoder};
+
+/// What was counted of one capture.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CaptureFacts {
+    /// Frames read, skipped ones included.
+    pub packets: u64,
+    /// Bytes that these frames had on the wire.
+    pub bytes: u64,
+    /// The earliest time.
+    pub first_ns: Option<u64>,
+    /// The latest time.
+    pub last_ns: Option<u64>,
+    /// The longest time between two frames that follow each other.
+    pub longest_silence_ns: u64,
+    /// Link types by `LINKTYPE_` number, in order of appearance.
+    pub link_types: Vec<u16>,
+}
+
+pub(super) struct Reader {
+    source: Source,
+    /// Open while the trace is in it.
+    capture: Option<Capture>,
+    warning: Option<Warning>,
+    /// The time of the latest frame that had one, to lend to those without.
+    last_ns: u64,
+    /// The time of the next packet, which later ones do not fall behind.
+    pub(super) clock: Timestamp,
+    pub(super) head: Option<Head>,
+    facts: CaptureFacts,
+    /// Bytes of the file that were read before it was closed.
+    bytes_read: u64,
+}
+
+/// A packet that waits for its turn.
+pub(super) struct Head {
+    pub(super) number: u64,
+    pub(super) raw_time_ns: Option<u64>,
+    pub(super) decoded: Decoded,
+}
+
+impl Reader {
+    pub(super) fn open(source: &Source) -> Result<Self, CaptureError> {
+        let capture = source.open()?;
+        Ok(Self {
+            source: source.clone(),
+            capture: Some(capture),
+            warning: None,
+            last_ns: 0,
+            clock: Timestamp::default(),
+            head: None,
+            facts: CaptureFacts::default(),
+            bytes_read: 0,
+        })
+    }
+
+    /// Looks for the time of the first frame, and closes the capture again. A capture that breaks
+    /// there is read like any other, so that its error comes in its place.
+    pub(super) fn probe(source: &Source) -> Result<(Self, Timestamp), CaptureError> {
+        let mut reader = Self::open(source)?;
+        let capture = reader.capture.take();
+        let first = capture.and_then(|mut capture| capture.next_frame().ok()??.time_ns);
+        Ok((reader, Timestamp(first.unwrap_or(0))))
+    }
+
+    /// Opens the capture at its beginning, unless it is open.
+    pub(super) fn reopen(&mut self) -> Result<(), CaptureError> {
+        if self.capture.is_none() {
+            self.capture = Some(self.source.open()?);
+        }
+        Ok(())
+    }
+
+    /// Gives packet after packet to `take`, until that leaves one, which waits as the head, or until
+    /// the end, where the capture is closed. Whether a packet waits.
+    #[inline]
+    pub(super) fn read(
+        &mut self,
+        decoder: Decoder,
+        totals: &mut Totals,
+        mut take: impl FnMut(Timestamp, &Head) -> bool,
+    ) -> Result<bool, CaptureError> {
+        if let Some(head) = self.head.take()
+            && !take(self.clock, &head)
+        {
+            self.head = Some(head);
+            return Ok(true);
+        }
+        let outcome = self.read_on(decoder, totals, take);
+        if !matches!(outcome, Ok(true)) {
+            self.bytes_read = self.bytes().0;
+            let closed = self.capture.take();
+            self.warning = closed.and_then(|capture| capture.warning().cloned());
+        }
+        outcome
+    }
+
+    #[inline]
+    fn read_on(
+        &mut self,
+        decoder: Decoder,
+        totals: &mut Totals,
+        mut take: impl FnMut(Timestamp, &Head) -> bool,
+    ) -> Result<bool, CaptureError> {
+        let Some(capture) = &mut self.capture else {
+            return Ok(false);
+        };
+        while let Some(frame) = capture.next_frame()? {
+            totals.frames += 1;
+            let facts = &mut self.facts;
+            facts.packets += 1;
+            facts.bytes += u64::from(frame.original_length);
+            if facts.link_types.last() != Some(&frame.link_type)
+                && !facts.link_types.contains(&frame.link_type)
+            {
+                facts.link_types.push(frame.link_type);
+            }
+            match frame.time_ns {
+                Some(time) => {
+                    if facts.first_ns.is_some() {
+                        totals.clock_steps_back += u64::from(time < self.last_ns);
+                        let silence = time.saturating_sub(self.last_ns);
+                        facts.longest_silence_ns = facts.longest_silence_ns.max(silence);
+                    }
+                    facts.first_ns = Some(facts.first_ns.map_or(time, |first| first.min(time)));
+                    facts.last_ns = Some(facts.last_ns.map_or(time, |last| last.max(time)));
+                    self.last_ns = time;
+                }
+                None => totals.without_time += 1,
+            }
+            match decoder.decode(frame.link_type, frame.bytes, frame.original_length) {
+                Ok(packet) => {
+                    // Clamped per capture, the merged sequence cannot go back either.
+                    self.clock = self.clock.max(Timestamp(self.last_ns));
+                    // Taken where it lies: a copy would wait for what has just been written.
+                    let head = Head {
+                        number: frame.number,
+                        raw_time_ns: frame.time_ns,
+                        decoded: packet,
+                    };
+                    if !take(self.clock, &head) {
+                        self.head = Some(head);
+                        return Ok(true);
+                    }
+                }
+                Err(skipped) => *totals.skipped.entry(skipped).or_default() += 1,
+            }
+        }
+        Ok(false)
+    }
+
+    /// Bytes of the file that were read, and that it has.
+    pub(super) fn bytes(&self) -> (u64, u64) {
+        let read = match &self.capture {
+            Some(capture) => capture.bytes_read(),
+            None => self.bytes_read,
+        };
+        (read, self.source.size().unwrap_or(0).max(read))
+    }
+
+    pub(super) fn view(&self) -> CaptureView<'_> {
+        CaptureView {
+            name: self.source.name(),
+            facts: &self.facts,
+            warning: self.warning(),
+        }
+    }
+
+    pub(super) fn warning(&self) -> Option<&Warning> {
+        match &self.capture {
+            Some(capture) => capture.warning(),
+            None => self.warning.as_ref(),
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! One 5-tuple and the connection that it carries now, in as few bytes as it takes: there may be
+//! millions.
+
+use equipoise_core::{Address, Endpoint, Packet, Protocol, TcpFlags, Timestamp};
+
+use super::connection::{Basis, Close, Connection, Traffic};
+use super::{Direction, fold, is_syn};
+use crate::decode::Decoded;
+
+/// A time that has not come.
+const NEVER: u64 = u64::MAX;
+
+/// A 5-tuple, both directions. Its ends are numbered: 0 sent the first packet.
+#[derive(Clone, Debug)]
+pub(super) struct Flow {
+    addresses: [Address; 2],
+    ports: [u16; 2],
+    pub(super) protocol: Protocol,
+    basis: Basis,
+    /// Which end is the client.
+    client: u8,
+    bits: u8,
+    /// The batch of the latest packet: who follows a batch later may still ask for it.
+    pub(super) batch: u32,
+    number: u64,
+    first: u64,
+    first_request: u64,
+    first_response_ns: u64,
+    pub(super) sides: [Side; 2],
+}
+
+/// What one end sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Side {
+    packets: u64,
+    bytes: u64,
+    payload_bytes: u64,
+    /// Time of its latest packet.
+    pub(super) last: u64,
+    /// Time of its latest packet that was passed on or told of.
+    pub(super) told: u64,
+    /// Held back since.
+    pub(super) held_packets: u32,
+    pub(super) held_bytes: u32,
+    initial_sequence: u32,
+    /// Of its latest packet.
+    print: u32,
+    pub(super) bits: u8,
+}
+
+impl Side {
+    const INITIAL: Self = Self {
+        packets: 0,
+        bytes: 0,
+        payload_bytes: 0,
+        last: 0,
+        told: 0,
+        held_packets: 0,
+        held_bytes: 0,
+        initial_sequence: 0,
+        print: 0,
+        bits: 0,
+    };
+
+    /// A plain packet was passed on since the flow's latest SYN, FIN or RST.
+    pub(super) const PASSED_PLAIN: u8 = 1;
+    const KNOWS_SEQUENCE: u8 = 2;
+    const SENT_FIN: u8 = 4;
+
+    pub(super) const fn has_sent(&self) -> bool {
+        self.packets > 0
+    }
+
+    fn initial_sequence(&self) -> Option<u32> {
+        (self.bits & Self::KNOWS_SEQUENCE != 0).then_some(self.initial_sequence)
+    }
+
+    fn learn_sequence(&mut self, initial: u32) {
+        if self.bits & Self::KNOWS_SEQUENCE == 0 {
+            self.bits |= Self::KNOWS_SEQUENCE;
+            self.initial_sequence = initial;
+        }
+    }
+
+    const fn traffic(&self) -> Traffic {
+        Traffic {
+            packets: self.packets,
+            bytes: self.bytes,
+            payload_bytes: self.payload_bytes,
+        }
+    }
+}
+
+const SYN_ACK_SEEN: u8 = 1;
+const ESTABLISHED: u8 = 2;
+const CLOSED_BY_FIN: u8 = 4;
+const CLOSED_BY_RESET: u8 = 8;
+/// Any reset, first or not.
+const RESET: u8 = 16;
+/// No packet of it may be held back.
+const ALWAYS_PASSED: u8 = 32;
+/// Something other than SYN and RST was sent.
+const UNDER_WAY: u8 = 64;
+const SECOND_LEG: u8 = 128;
+/// How late a mirror port's copy of a packet may come: it passes the switch a second time, or is
+/// copied on its way in and on its way out.
+const COPY_NS: u64 = 1_000_000;
+
+/// How long silence may last before a flow is forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Closed by both ends or a reset, or never answered.
+    Over,
+    /// Closed by one end, as far as seen.
+    Closing,
+    Open,
+    Datagrams,
+}
+
+impl Flow {
+    /// A flow that begins with this packet, which is yet to be taken in.
+    pub(super) fn begin(number: u64, now: Timestamp, packet: &Packet, always_passed: bool) -> Self {
+        let lower = packet.destination_port <= packet.source_port;
+        let (client, basis) = match packet.protocol {
+            Protocol::Tcp => (u8::from(!lower), Basis::LowerPort),
+            _ => (0, Basis::FirstPacket),
+        };
+        Self {
+            addresses: [packet.source, packet.destination],
+            ports: [packet.source_port, packet.destination_port],
+            protocol: packet.protocol,
+            basis,
+            client,
+            bits: if always_passed { ALWAYS_PASSED } else { 0 },
+            batch: 0,
+            number,
+            first: now.0,
+            first_request: NEVER,
+            first_response_ns: NEVER,
+            sides: [Side::INITIAL; 2],
+        }
+    }
+
+    /// The same 5-tuple carries another connection from now on.
+    pub(super) fn begin_again(&mut self, number: u64, now: Timestamp, packet: &Packet) {
+        *self = Self {
+            batch: self.batch,
+            ..Self::begin(number, now, packet, self.bits & ALWAYS_PASSED != 0)
+        };
+    }
+
+    pub(super) const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// What this flow carries now is the second leg of a connection.
+    pub(super) const fn mark_second_leg(&mut self) {
+        self.bits |= SECOND_LEG;
+    }
+
+    pub(super) const fn is_second_leg(&self) -> bool {
+        self.bits & SECOND_LEG != 0
+    }
+
+    /// Whether the packet is the copy of the latest one from `side`, which a mirror port made: the
+    /// same IP packet, by its identification or its data, a moment later. If so it counts as
+    /// traffic and as nothing else.
+    #[inline]
+    pub(super) fn take_copy(&mut self, now: Timestamp, decoded: &Decoded, side: usize) -> bool {
+        let from = &mut self.sides[side];
+        let print = print(decoded);
+        let former = std::mem::replace(&mut from.print, print);
+        let is_copy = print == former
+            && from.packets > 0
+            && now.0 - from.last < COPY_NS
+            && (decoded.identification != 0 || decoded.payload_length > 0)
+            && (self.protocol == Protocol::Tcp || decoded.identification != 0);
+        if is_copy {
+            from.packets += 1;
+            from.bytes += u64::from(decoded.packet.length);
+            from.payload_bytes += u64::from(decoded.payload_length);
+        }
+        is_copy
+    }
+
+    pub(super) const fn is_always_passed(&self) -> bool {
+        self.bits & ALWAYS_PASSED != 0
+    }
+
+    pub(super) const fn ends(&self) -> [(Address, u16); 2] {
+        [
+            (self.addresses[0], self.ports[0]),
+            (self.addresses[1], self.ports[1]),
+        ]
+    }
+
+    /// Which end sent the packet; none where it is of another flow.
+    #[inline]
+    pub(super) fn side_of(&self, packet: &Packet) -> Option<usize> {
+        let matches = |one: usize, other: usize| {
+            packet.source_port == self.ports[one]
+                && packet.destination_port == self.ports[other]
+                && packet.source == self.addresses[one]
+                && packet.destination == self.addresses[other]
+        };
+        if self.protocol != packet.protocol {
+            None
+        } else if matches(0, 1) {
+            Some(0)
+        } else if matches(1, 0) {
+            Some(1)
+        } else {
+            None
+        }
+    }
+
+    /// Time of each side's latest packet.
+    #[inline]
+    pub(super) const fn lasts(&self) -> [u64; 2] {
+        [self.sides[0].last, self.sides[1].last]
+    }
+
+    /// Time of the latest packet.
+    #[inline]
+    pub(super) fn last(&self) -> u64 {
+        self.sides[0].last.max(self.sides[1].last).max(self.first)
+    }
+
+    /// Whether the packet from `side` belongs to a new connection: a SYN whose sequence number is
+    /// not the one its sender began with, or a datagram after a long silence.
+    #[inline]
+    pub(super) fn ends_before(
+        &self,
+        now: Timestamp,
+        decoded: &Decoded,
+        side: usize,
+        udp_idle_ns: u64,
+    ) -> bool {
+        match self.protocol {
+            Protocol::Tcp => {
+                is_syn(decoded.packet.flags)
+                    && self.sides[side]
+                        .initial_sequence()
+                        .is_some_and(|initial| initial != decoded.tcp_sequence)
+            }
+            _ => now.0.saturating_sub(self.last()) > udp_idle_ns,
+        }
+    }
+
+    /// Takes in a packet from `side`: its direction, and the time to the first response where this
+    /// is that response.
+    #[inline]
+    pub(super) fn take(
+        &mut self,
+        now: Timestamp,
+        decoded: &Decoded,
+        side: usize,
+    ) -> (Direction, Option<u64>) {
+        if self.protocol == Protocol::Tcp {
+            self.take_flags(decoded, side);
+        }
+        let from = &mut self.sides[side];
+        from.packets += 1;
+        from.bytes += u64::from(decoded.packet.length);
+        from.payload_bytes += u64::from(decoded.payload_length);
+        from.last = now.0;
+        let direction = self.direction(side);
+        let mut first_response_ns = None;
+        if self.first_response_ns == NEVER
+            && (decoded.payload_length > 0 || self.protocol != Protocol::Tcp)
+        {
+            match (direction, self.first_request) {
+                (Direction::ToServer, NEVER) => self.first_request = now.0,
+                (Direction::ToServer, _) | (Direction::ToClient, NEVER) => {}
+                (Direction::ToClient, request) => {
+                    self.first_response_ns = now.0.saturating_sub(request);
+                    first_response_ns = Some(self.first_response_ns);
+                }
+            }
+        }
+        (direction, first_response_ns)
+    }
+
+    #[inline]
+    fn direction(&self, side: usize) -> Direction {
+        if side == self.client as usize {
+            Direction::ToServer
+        } else {
+            Direction::ToClient
+        }
+    }
+
+    #[inline]
+    fn take_flags(&mut self, decoded: &Decoded, side: usize) {
+        let flags = decoded.packet.flags;
+        if flags.contains(TcpFlags::SYN) {
+            self.learn_ends(flags, side);
+        } else if !flags.contains(TcpFlags::RST) {
+            self.bits |= UNDER_WAY;
+        }
+        // The first byte follows the number a SYN bears, so it can be told from any packet.
+        let before = u32::from(!flags.contains(TcpFlags::SYN));
+        self.sides[side].learn_sequence(decoded.tcp_sequence.wrapping_sub(before));
+        if flags.contains(TcpFlags::ACK) {
+            let acknowledged = decoded.tcp_acknowledgement.wrapping_sub(1);
+            self.sides[1 - side].learn_sequence(acknowledged);
+        }
+        match self.direction(side) {
+            Direction::ToClient if flags.contains(TcpFlags::SYN | TcpFlags::ACK) => {
+                self.bits |= SYN_ACK_SEEN;
+            }
+            Direction::ToServer
+                if flags.contains(TcpFlags::ACK)
+                    && self.bits & SYN_ACK_SEEN != 0
+                    && self.basis == Basis::Syn =>
+            {
+                self.bits |= ESTABLISHED;
+            }
+            _ => {}
+        }
+        if flags.intersects(TcpFlags::RST | TcpFlags::FIN) {
+            self.take_close(flags, side);
+        }
+    }
+
+    fn take_close(&mut self, flags: TcpFlags, side: usize) {
+        let is_reset = flags.contains(TcpFlags::RST);
+        if self.bits & (CLOSED_BY_FIN | CLOSED_BY_RESET) == 0 {
+            self.bits |= if is_reset {
+                CLOSED_BY_RESET
+            } else {
+                CLOSED_BY_FIN
+            };
+        }
+        if is_reset {
+            self.bits |= RESET;
+        }
+        if flags.contains(TcpFlags::FIN) {
+            self.sides[side].bits |= Side::SENT_FIN;
+        }
+    }
+
+    /// A SYN or SYN-ACK shows who is who, unless something as good did before.
+    fn learn_ends(&mut self, flags: TcpFlags, sender: usize) {
+        let (basis, client) = if is_syn(flags) {
+            (Basis::Syn, sender as u8)
+        } else {
+            (Basis::SynAck, 1 - sender as u8)
+        };
+        if basis <= self.basis {
+            return;
+        }
+        self.basis = basis;
+        if client != self.client {
+            self.client = client;
+            // What passed for a request was not one.
+            self.first_request = NEVER;
+            self.first_response_ns = NEVER;
+        }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        if self.protocol != Protocol::Tcp {
+            return Phase::Datagrams;
+        }
+        let fins = self.sides.map(|side| side.bits & Side::SENT_FIN != 0);
+        let never_answered = self.basis == Basis::Syn && self.bits & UNDER_WAY == 0;
+        if self.bits & RESET != 0 || fins == [true; 2] {
+            Phase::Over
+        } else if fins[0] || fins[1] {
+            Phase::Closing
+        } else if never_answered {
+            Phase::Over
+        } else {
+            Phase::Open
+        }
+    }
+
+    pub(super) fn connection(&self) -> Connection {
+        let end = |side: usize| Endpoint {
+            address: self.addresses[side],
+            port: self.ports[side],
+        };
+        let client = self.client as usize;
+        Connection {
+            number: self.number,
+            client: end(client),
+            server: end(1 - client),
+            protocol: self.protocol,
+            basis: self.basis,
+            established: self.bits & ESTABLISHED != 0,
+            close: match self.bits & (CLOSED_BY_FIN | CLOSED_BY_RESET) {
+                CLOSED_BY_FIN => Some(Close::Fin),
+                CLOSED_BY_RESET => Some(Close::Reset),
+                _ => None,
+            },
+            first: Timestamp(self.first),
+            last: Timestamp(self.last()),
+            first_response_ns: (self.first_response_ns != NEVER).then_some(self.first_response_ns),
+            to_server: self.sides[client].traffic(),
+            to_client: self.sides[1 - client].traffic(),
+            is_second_leg: self.is_second_leg(),
+        }
+    }
+}
+
+/// Tells a packet from those before and after it on the same side.
+#[inline]
+fn print(decoded: &Decoded) -> u32 {
+    let numbers = u64::from(decoded.tcp_sequence) << 32 | u64::from(decoded.tcp_acknowledgement);
+    let rest = u64::from(decoded.payload_length) << 32
+        | u64::from(decoded.identification) << 16
+        | u64::from(decoded.packet.flags.bits());
+    (fold(
+        numbers ^ 0x4528_21e6_38d0_1377,
+        rest ^ 0xbe54_66cf_34e9_0c6c,
+    ) >> 16) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn millions_of_them_fit_into_memory() {
+        assert!(size_of::<Flow>() <= 208, "{}", size_of::<Flow>());
+    }
+}

@@ -1,0 +1,185 @@
+//! Packets that can change nothing in any run: held back, and told of in sums.
+//!
+//! Keeps the contract of `Director::quiet`: that such packets only refresh timers and count as
+//! traffic, whatever a run has made of their flow.
+
+use std::collections::VecDeque;
+
+use equipoise_core::{
+    Endpoint, FlowId, Packet, Protocol, Quiet, QuietSide, ServiceKey, TcpFlags, Timestamp,
+};
+
+use super::Told;
+use super::flow::{Flow, Side};
+use crate::decode::Decoded;
+
+/// Under which conditions packets are held back.
+#[derive(Clone, Debug)]
+pub struct Holding {
+    half_ns: u64,
+    services: Vec<ServiceKey>,
+}
+
+/// Acknowledges and does nothing else that a state machine looks at.
+#[inline]
+fn is_plain(flags: TcpFlags) -> bool {
+    const TELLING: TcpFlags = TcpFlags::SYN
+        .union(TcpFlags::FIN)
+        .union(TcpFlags::RST)
+        .union(TcpFlags::ACK);
+    flags.intersection(TELLING) == TcpFlags::ACK
+}
+
+impl Holding {
+    /// For these services, none of them a firewall mark; `limit_ns` is the capture's time that
+    /// `Settings::quiet_limit` stands for.
+    pub fn new(limit_ns: u64, services: Vec<ServiceKey>) -> Self {
+        Self {
+            half_ns: limit_ns / 2,
+            services,
+        }
+    }
+
+    /// Whether the packet of `flow` from `side` changes nothing.
+    #[inline]
+    pub(super) fn may_hold(
+        &self,
+        flow: &Flow,
+        side: usize,
+        now: Timestamp,
+        decoded: &Decoded,
+    ) -> bool {
+        let (from, other) = (&flow.sides[side], &flow.sides[1 - side]);
+        let is_fresh = |side: &Side| now.0 - side.told < self.half_ns;
+        flow.protocol == Protocol::Tcp
+            && is_plain(decoded.packet.flags)
+            && from.bits & Side::PASSED_PLAIN != 0
+            && is_fresh(from)
+            && (is_fresh(other) || !other.has_sent())
+            && from.held_bytes <= u32::MAX - decoded.packet.length
+            && from.held_packets < u32::MAX
+            && !flow.is_always_passed()
+    }
+
+    /// Whether services stand at both ends, so that a reply may be somebody's request.
+    pub(super) fn serves_both_ends(&self, packet: &Packet) -> bool {
+        let serves = |address, port| {
+            let endpoint = Endpoint { address, port };
+            self.services
+                .iter()
+                .any(|key| is_at(key, packet.protocol, endpoint))
+        };
+        serves(packet.source, packet.source_port)
+            && serves(packet.destination, packet.destination_port)
+    }
+}
+
+fn is_at(key: &ServiceKey, protocol: Protocol, endpoint: Endpoint) -> bool {
+    match *key {
+        ServiceKey::Address {
+            protocol: own,
+            address,
+            port,
+        } => own == protocol && address == endpoint.address && (port == 0 || port == endpoint.port),
+        ServiceKey::Mark { .. } => true,
+    }
+}
+
+/// Counts a packet as held; true where it is the flow's first.
+#[inline]
+pub(super) fn hold(flow: &mut Flow, side: usize, decoded: &Decoded) -> bool {
+    let is_first = flow.sides[0].held_packets | flow.sides[1].held_packets == 0;
+    let from = &mut flow.sides[side];
+    from.held_packets += 1;
+    from.held_bytes += decoded.packet.length;
+    is_first
+}
+
+/// Notes that a packet is passed on.
+#[inline]
+pub(super) fn pass(flow: &mut Flow, side: usize, now: Timestamp, decoded: &Decoded) {
+    if is_plain(decoded.packet.flags) {
+        flow.sides[side].bits |= Side::PASSED_PLAIN;
+    } else {
+        for side in &mut flow.sides {
+            side.bits &= !Side::PASSED_PLAIN;
+        }
+    }
+    flow.sides[side].told = now.0;
+}
+
+/// What is held of a flow, if anything; from now on nothing is. `last` is the time of each side's
+/// latest packet but for one that is passed on now.
+#[inline]
+pub(super) fn tell(id: FlowId, flow: &mut Flow, last: [u64; 2]) -> Option<Told> {
+    if flow.sides[0].held_packets | flow.sides[1].held_packets == 0 {
+        return None;
+    }
+    Some(sum_up(id, flow, last))
+}
+
+#[inline(never)]
+fn sum_up(id: FlowId, flow: &mut Flow, last: [u64; 2]) -> Told {
+    let [mut quiet, mut other] = [0, 1].map(|side| {
+        let (side, last) = (&mut flow.sides[side], last[side]);
+        let told = QuietSide {
+            packets: u64::from(side.held_packets),
+            bytes: u64::from(side.held_bytes),
+            last: Timestamp(last),
+        };
+        if side.held_packets > 0 {
+            side.told = last;
+        }
+        side.held_packets = 0;
+        side.held_bytes = 0;
+        told
+    });
+    let [mut low, mut high] = flow.ends();
+    if low > high {
+        std::mem::swap(&mut low, &mut high);
+        std::mem::swap(&mut quiet, &mut other);
+    }
+    Told {
+        flow: id,
+        sample: Packet {
+            source: low.0,
+            destination: high.0,
+            source_port: low.1,
+            destination_port: high.1,
+            protocol: flow.protocol,
+            flags: TcpFlags::ACK,
+            length: 0,
+            mark: 0,
+        },
+        quiet: Quiet {
+            low: quiet,
+            high: other,
+        },
+    }
+}
+
+/// Flows of which something is held, by the time at which it must be told.
+#[derive(Default)]
+pub(super) struct Tells {
+    due: VecDeque<(u64, u32)>,
+}
+
+impl Tells {
+    #[inline]
+    pub(super) fn add(&mut self, now: Timestamp, holding: &Holding, flow: u32) {
+        // The wait is the same for all, so these times are in order.
+        self.due
+            .push_back((now.0.saturating_add(holding.half_ns), flow));
+    }
+
+    #[inline]
+    pub(super) fn are_due(&self, now: Timestamp) -> bool {
+        self.due.front().is_some_and(|&(at, _)| at <= now.0)
+    }
+
+    pub(super) fn next_due(&mut self, now: Timestamp) -> Option<u32> {
+        self.are_due(now)
+            .then(|| self.due.pop_front())?
+            .map(|(_, flow)| flow)
+    }
+}
