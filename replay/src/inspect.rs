@@ -54,7 +54,9 @@ pub fn inspect(
             }
         };
         let start = start_of(&trace);
-        trace.ended().for_each(|ended| services.count(&ended, start));
+        trace
+            .ended()
+            .for_each(|ended| services.count(&ended, start));
         if !more {
             break;
         }
@@ -170,4 +172,75 @@ fn warnings(trace: &Trace, errors: &[CaptureError]) -> Vec<String> {
     warnings.extend(trace.seams().iter().map(ToString::to_string));
     warnings.extend(errors.iter().map(ToString::to_string));
     warnings
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use super::*;
+
+    /// Breaks off after so many batches.
+    struct Until(u32);
+
+    impl Watcher for Until {
+        fn watch(&mut self, _: &Progress) -> ControlFlow<()> {
+            self.0 -= 1;
+            if self.0 == 0 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        }
+    }
+
+    /// A pcap of raw IPv4: so many datagrams, each from a client of its own.
+    fn datagrams(count: u16) -> Source {
+        let mut bytes = Vec::new();
+        for word in [0xa1b2_c3d4, 0x0004_0002, 0, 0, 65_535, 101] {
+            bytes.extend(u32::to_le_bytes(word));
+        }
+        for number in 0..count {
+            for word in [1_000 + u32::from(number) / 100, 0, 28, 28] {
+                bytes.extend(word.to_le_bytes());
+            }
+            let [high, low] = number.to_be_bytes();
+            bytes.extend([0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0]);
+            bytes.extend([198, 18, high, low, 10, 0, 0, 1, 4, 1, 0, 53, 0, 8, 0, 0]);
+        }
+        Source::from_bytes("datagrams", bytes)
+    }
+
+    fn read(watcher: &mut dyn Watcher) -> Inspection {
+        let options = Options {
+            decoder: Decoder::default(),
+            top: 10,
+        };
+        let sources = [datagrams(10_000)];
+        inspect(&sources, options, watcher).unwrap().inspection
+    }
+
+    #[test]
+    fn all_is_counted_once() {
+        let inspection = read(&mut ());
+        assert!(!inspection.partial);
+        assert_eq!(inspection.total.packets, 10_000);
+        assert_eq!(inspection.protocols["udp"].packets, 10_000);
+        let service = &inspection.services[0];
+        assert_eq!((service.connections, service.clients), (10_000, 10_000));
+    }
+
+    #[test]
+    fn what_is_under_way_counts_where_the_reading_is_broken_off() {
+        let inspection = read(&mut Until(2));
+        assert!(inspection.partial);
+        let udp = inspection.protocols["udp"];
+        assert_eq!(udp.packets, 2 * crate::trace::BATCH as u64);
+        // One more was read ahead.
+        assert_eq!(inspection.total.packets, udp.packets + 1);
+        let service = &inspection.services[0];
+        assert_eq!(service.connections, udp.connections);
+        assert_eq!(service.to_server.packets, udp.packets);
+    }
 }

@@ -209,17 +209,13 @@ pub fn replay(
             )
         });
         for run in &mut runs {
-            let tracker = trace.tracker();
-            run.flows
-                .made
-                .drain(..)
-                .for_each(|flow| tracker.entry_made(flow));
-            run.flows
-                .gone
-                .drain(..)
-                .for_each(|flow| tracker.entry_gone(flow));
+            run.flows.tell(trace.tracker());
         }
         std::mem::swap(&mut batch, &mut next);
+    }
+    if is_partial {
+        trace.break_off(&mut batch);
+        pool.install(|| runs.par_iter_mut().for_each(|run| run.feed(&batch)));
     }
     trace.ended().for_each(|ended| watch.count(&ended));
     if runs.is_empty() {
@@ -263,8 +259,7 @@ fn tracker_for(setup: &Setup, options: &Options, watch: &Watch) -> Tracker {
     let limit_ns = settings_of(setup).quiet_limit();
     #[expect(clippy::cast_sign_loss, reason = "neither is negative; it saturates")]
     let limit_ns = (limit_ns as f64 / options.time_scale) as u64;
-    let may_hold =
-        watch.may_hold() && !setup.switches.sysctls.sloppy_tcp && !options.pass_all;
+    let may_hold = watch.may_hold() && !setup.switches.sysctls.sloppy_tcp && !options.pass_all;
     let holding = may_hold.then(|| Holding::new(limit_ns, watch.keys().to_vec()));
     Tracker::new(Retention::default(), holding)
 }

@@ -17,7 +17,7 @@ use crate::policy::Chosen;
 use crate::record::Recorder;
 use crate::setup::Service;
 use crate::trace::{Event, TracePacket};
-use crate::track::Told;
+use crate::track::{Told, Tracker};
 
 /// One policy, or each service's own, over the whole trace.
 pub(crate) struct Run {
@@ -40,8 +40,20 @@ pub(crate) struct Run {
 /// Which flows got an entry in a run's director, and which lost it.
 #[derive(Default)]
 pub(crate) struct FlowChanges {
-    pub(crate) made: Vec<FlowId>,
-    pub(crate) gone: Vec<FlowId>,
+    made: Vec<FlowId>,
+    gone: Vec<FlowId>,
+}
+
+impl FlowChanges {
+    /// Tells the tracker, which keeps a flow as long as some director has an entry for it.
+    pub(crate) fn tell(&mut self, tracker: &mut Tracker) {
+        for flow in self.made.drain(..) {
+            tracker.entry_made(flow);
+        }
+        for flow in self.gone.drain(..) {
+            tracker.entry_gone(flow);
+        }
+    }
 }
 
 /// From the trace's time to the run's.

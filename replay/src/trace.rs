@@ -138,15 +138,29 @@ impl Trace {
             };
             read += self.read_from(capture, until, batch, MOST_READ - read);
         }
-        if self.heads.is_empty() && self.pending.is_empty() && !self.is_told {
-            self.is_told = true;
-            self.tracker.tell_all();
-            batch.extend(self.tracker.told().map(Event::Told));
+        if self.heads.is_empty() && self.pending.is_empty() {
+            self.end(batch);
         }
         if batch.is_empty() && read == 0 && !self.errors.is_empty() {
             return Err(self.errors.remove(0));
         }
         Ok(!batch.is_empty() || read > 0)
+    }
+
+    /// Ends the trace before its end: the content of `batch` is replaced by what is held back.
+    pub fn break_off(&mut self, batch: &mut Vec<Event>) {
+        batch.clear();
+        self.pending.clear();
+        self.heads.clear();
+        self.end(batch);
+    }
+
+    fn end(&mut self, batch: &mut Vec<Event>) {
+        if !self.is_told {
+            self.is_told = true;
+            self.tracker.tell_all();
+            batch.extend(self.tracker.told().map(Event::Told));
+        }
     }
 
     /// What was counted so far.
@@ -160,7 +174,7 @@ impl Trace {
     }
 
     /// Connections that ended since the last call. After the end of the trace all that are left.
-    pub fn ended(&mut self) -> std::vec::Drain<'_, Connection> {
+    pub fn ended(&mut self) -> impl Iterator<Item = Connection> + '_ {
         if self.is_told {
             self.tracker.end_all();
         }

@@ -93,6 +93,8 @@ pub struct Tracker {
     tells: Tells,
     told: Vec<Told>,
     ended: Vec<Connection>,
+    /// Places of connections that end with the trace.
+    leaving: Vec<u32>,
 }
 
 impl Default for Tracker {
@@ -120,6 +122,7 @@ impl Tracker {
             tells: Tells::default(),
             told: Vec::new(),
             ended: Vec::new(),
+            leaving: Vec::new(),
         }
     }
 
@@ -212,26 +215,33 @@ impl Tracker {
     }
 
     /// Connections that ended since the last call, in the order in which their end was noticed.
-    pub fn ended(&mut self) -> std::vec::Drain<'_, Connection> {
-        self.ended.drain(..)
+    pub fn ended(&mut self) -> impl Iterator<Item = Connection> + '_ {
+        let flows = &self.flows;
+        let leaving = self.leaving.drain(..);
+        let leaving = leaving.map(|place| flows[place as usize].connection());
+        self.ended.drain(..).chain(leaving)
     }
 
     /// Connections that have not ended, in the order of their numbers.
     pub fn under_way(&self) -> Vec<Connection> {
-        let flows = self.index.iter().map(|&place| &self.flows[place as usize]);
-        let mut open: Vec<Connection> = flows.map(Flow::connection).collect();
-        open.sort_by_key(|connection| connection.number);
-        open
+        let places = self.places().into_iter();
+        places
+            .map(|place| self.flows[place as usize].connection())
+            .collect()
     }
 
     /// Ends every connection: at the end of the trace. They come in the order of their numbers.
     pub fn end_all(&mut self) {
         self.tell_all();
-        let mut open = self.under_way();
-        self.ended.append(&mut open);
+        self.leaving = self.places();
         self.index.clear();
-        self.flows.clear();
-        self.free.clear();
+    }
+
+    /// Of the flows that are not forgotten, by the numbers of their connections.
+    fn places(&self) -> Vec<u32> {
+        let mut places: Vec<u32> = self.index.iter().copied().collect();
+        places.sort_unstable_by_key(|&place| self.flows[place as usize].number());
+        places
     }
 
     /// Connections seen so far.

@@ -90,7 +90,11 @@ fn capture(segments: &[Segment]) -> Source {
 
 fn written(servers: &[&str]) -> Written {
     let mut items = vec![Item::Service("10.0.0.1:80".to_owned())];
-    items.extend(servers.iter().map(|&server| Item::Server(server.to_owned())));
+    items.extend(
+        servers
+            .iter()
+            .map(|&server| Item::Server(server.to_owned())),
+    );
     Written {
         items,
         policies: vec!["wlc".to_owned(), "lblcr".to_owned()],
@@ -260,8 +264,7 @@ fn records() -> (Vec<u8>, Vec<Vec<u8>>) {
 /// What does not name captures: services and runs, and decisions without capture and packet.
 fn facts(sources: &[Source]) -> (String, Vec<String>) {
     let written = written(&["10.1.0.1:80", "10.1.0.2:80"]);
-    let (mut report, decisions) =
-        run(sources, &written, &Options::default(), &mut ()).unwrap();
+    let (mut report, decisions) = run(sources, &written, &Options::default(), &mut ()).unwrap();
     report.trace.captures.clear();
     report.warnings.clear();
     let rows = decisions.lines().map(|row| {
@@ -293,7 +296,12 @@ fn a_capture_and_its_rotated_parts_are_the_same_trace() {
     assert_eq!(parts.1, whole.1);
     // Two that overlap from end to end.
     let halves = [0, 1].map(|half| {
-        let part: Vec<u8> = records[half..].iter().step_by(2).flatten().copied().collect();
+        let part: Vec<u8> = records[half..]
+            .iter()
+            .step_by(2)
+            .flatten()
+            .copied()
+            .collect();
         Source::from_bytes(format!("half {half}"), [header.clone(), part].concat())
     });
     let merged = facts(&halves);

@@ -7,7 +7,7 @@ use equipoise_replay::capture::Source;
 use equipoise_replay::policy::Policies;
 use equipoise_replay::replay::{Options, replay};
 use equipoise_replay::setup::{Item, Options as Written, Setup};
-use equipoise_wasm::{Engine, Limits};
+use equipoise_wasm::{CodeCache, Engine, Limits};
 
 /// Replays a capture for the service of the made traffic, over 16 servers; the number of
 /// connections that were decided.
@@ -21,7 +21,11 @@ pub(crate) fn run(file: &Path, policies: &[&str], threads: usize) -> Result<u64,
     };
     let setup = Setup::assemble(&written)?;
     let engine = Engine::new(Limits::default())?;
-    let mut built = Policies::new(engine, None, setup.kernel, setup.switches);
+    // As for a user's second replay: compiled code is kept beside the capture.
+    let cache = file
+        .parent()
+        .and_then(|folder| CodeCache::open(&folder.join("code")).ok());
+    let mut built = Policies::new(engine, cache, setup.kernel, setup.switches);
     let options = Options {
         threads,
         ..Options::default()

@@ -6,7 +6,7 @@ use parquet::basic::Encoding;
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::parser::parse_message_type;
-use parquet::schema::types::{ColumnPath, Type};
+use parquet::schema::types::{ColumnPath, SchemaDescriptor, Type};
 
 /// Where the facts of the whole trace stand in the file's metadata.
 pub(super) const FACTS_KEY: &str = "equipoise.trace";
@@ -100,4 +100,9 @@ pub(super) fn properties() -> Arc<WriterProperties> {
 
 fn path_parts(name: &str) -> Vec<String> {
     of_packets(name).split('.').map(str::to_owned).collect()
+}
+
+/// The columns that tables are written with.
+pub(super) fn columns() -> Result<SchemaDescriptor, ParquetError> {
+    Ok(SchemaDescriptor::new(schema()?))
 }

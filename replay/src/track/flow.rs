@@ -13,19 +13,21 @@ const NEVER: u64 = u64::MAX;
 /// A 5-tuple, both directions. Its ends are numbered: 0 sent the first packet.
 #[derive(Clone, Debug)]
 pub(super) struct Flow {
-    addresses: [Address; 2],
+    /// In two words each: a `u128` would ask for the alignment of 16 bytes.
+    addresses: [(u64, u64); 2],
     ports: [u16; 2],
     pub(super) protocol: Protocol,
     basis: Basis,
     /// Which end is the client.
     client: u8,
     bits: u8,
+    side_bits: [u8; 2],
     /// The batch of the latest packet: who follows a batch later may still ask for it.
     pub(super) batch: u32,
     number: u64,
     first: u64,
+    /// When the client first sent data; once [`RESPONDED`], how long the first response took.
     first_request: u64,
-    first_response_ns: u64,
     pub(super) sides: [Side; 2],
 }
 
@@ -45,7 +47,6 @@ pub(super) struct Side {
     initial_sequence: u32,
     /// Of its latest packet.
     print: u32,
-    pub(super) bits: u8,
 }
 
 impl Side {
@@ -59,27 +60,10 @@ impl Side {
         held_bytes: 0,
         initial_sequence: 0,
         print: 0,
-        bits: 0,
     };
-
-    /// A plain packet was passed on since the flow's latest SYN, FIN or RST.
-    pub(super) const PASSED_PLAIN: u8 = 1;
-    const KNOWS_SEQUENCE: u8 = 2;
-    const SENT_FIN: u8 = 4;
 
     pub(super) const fn has_sent(&self) -> bool {
         self.packets > 0
-    }
-
-    fn initial_sequence(&self) -> Option<u32> {
-        (self.bits & Self::KNOWS_SEQUENCE != 0).then_some(self.initial_sequence)
-    }
-
-    fn learn_sequence(&mut self, initial: u32) {
-        if self.bits & Self::KNOWS_SEQUENCE == 0 {
-            self.bits |= Self::KNOWS_SEQUENCE;
-            self.initial_sequence = initial;
-        }
     }
 
     const fn traffic(&self) -> Traffic {
@@ -91,6 +75,13 @@ impl Side {
     }
 }
 
+/// Bits of one side. A plain packet was passed on since the flow's latest SYN, FIN or RST.
+const PASSED_PLAIN: u8 = 1;
+const KNOWS_SEQUENCE: u8 = 2;
+const SENT_FIN: u8 = 4;
+const RESPONDED: u8 = 8;
+
+/// Bits of the flow.
 const SYN_ACK_SEEN: u8 = 1;
 const ESTABLISHED: u8 = 2;
 const CLOSED_BY_FIN: u8 = 4;
@@ -126,17 +117,17 @@ impl Flow {
             _ => (0, Basis::FirstPacket),
         };
         Self {
-            addresses: [packet.source, packet.destination],
+            addresses: [packet.source.words(), packet.destination.words()],
             ports: [packet.source_port, packet.destination_port],
             protocol: packet.protocol,
             basis,
             client,
             bits: if always_passed { ALWAYS_PASSED } else { 0 },
+            side_bits: [0; 2],
             batch: 0,
             number,
             first: now.0,
             first_request: NEVER,
-            first_response_ns: NEVER,
             sides: [Side::INITIAL; 2],
         }
     }
@@ -187,11 +178,11 @@ impl Flow {
         self.bits & ALWAYS_PASSED != 0
     }
 
-    pub(super) const fn ends(&self) -> [(Address, u16); 2] {
-        [
-            (self.addresses[0], self.ports[0]),
-            (self.addresses[1], self.ports[1]),
-        ]
+    pub(super) fn ends(&self) -> [(Address, u16); 2] {
+        [0, 1].map(|side| {
+            let (high, low) = self.addresses[side];
+            (Address::from_words(high, low), self.ports[side])
+        })
     }
 
     /// Which end sent the packet; none where it is of another flow.
@@ -200,8 +191,8 @@ impl Flow {
         let matches = |one: usize, other: usize| {
             packet.source_port == self.ports[one]
                 && packet.destination_port == self.ports[other]
-                && packet.source == self.addresses[one]
-                && packet.destination == self.addresses[other]
+                && packet.source.words() == self.addresses[one]
+                && packet.destination.words() == self.addresses[other]
         };
         if self.protocol != packet.protocol {
             None
@@ -239,9 +230,8 @@ impl Flow {
         match self.protocol {
             Protocol::Tcp => {
                 is_syn(decoded.packet.flags)
-                    && self.sides[side]
-                        .initial_sequence()
-                        .is_some_and(|initial| initial != decoded.tcp_sequence)
+                    && self.side_bits[side] & KNOWS_SEQUENCE != 0
+                    && self.sides[side].initial_sequence != decoded.tcp_sequence
             }
             _ => now.0.saturating_sub(self.last()) > udp_idle_ns,
         }
@@ -266,15 +256,16 @@ impl Flow {
         from.last = now.0;
         let direction = self.direction(side);
         let mut first_response_ns = None;
-        if self.first_response_ns == NEVER
+        if self.side_bits[0] & RESPONDED == 0
             && (decoded.payload_length > 0 || self.protocol != Protocol::Tcp)
         {
             match (direction, self.first_request) {
                 (Direction::ToServer, NEVER) => self.first_request = now.0,
                 (Direction::ToServer, _) | (Direction::ToClient, NEVER) => {}
                 (Direction::ToClient, request) => {
-                    self.first_response_ns = now.0.saturating_sub(request);
-                    first_response_ns = Some(self.first_response_ns);
+                    self.side_bits[0] |= RESPONDED;
+                    self.first_request = now.0.saturating_sub(request);
+                    first_response_ns = Some(self.first_request);
                 }
             }
         }
@@ -300,10 +291,9 @@ impl Flow {
         }
         // The first byte follows the number a SYN bears, so it can be told from any packet.
         let before = u32::from(!flags.contains(TcpFlags::SYN));
-        self.sides[side].learn_sequence(decoded.tcp_sequence.wrapping_sub(before));
+        self.learn_sequence(side, decoded.tcp_sequence.wrapping_sub(before));
         if flags.contains(TcpFlags::ACK) {
-            let acknowledged = decoded.tcp_acknowledgement.wrapping_sub(1);
-            self.sides[1 - side].learn_sequence(acknowledged);
+            self.learn_sequence(1 - side, decoded.tcp_acknowledgement.wrapping_sub(1));
         }
         match self.direction(side) {
             Direction::ToClient if flags.contains(TcpFlags::SYN | TcpFlags::ACK) => {
@@ -323,6 +313,30 @@ impl Flow {
         }
     }
 
+    #[inline]
+    fn learn_sequence(&mut self, side: usize, initial: u32) {
+        if self.side_bits[side] & KNOWS_SEQUENCE == 0 {
+            self.side_bits[side] |= KNOWS_SEQUENCE;
+            self.sides[side].initial_sequence = initial;
+        }
+    }
+
+    /// A plain packet of the side was passed on since the latest SYN, FIN or RST.
+    #[inline]
+    pub(super) const fn passed_plain(&self, side: usize) -> bool {
+        self.side_bits[side] & PASSED_PLAIN != 0
+    }
+
+    #[inline]
+    pub(super) fn note_plain(&mut self, side: usize) {
+        self.side_bits[side] |= PASSED_PLAIN;
+    }
+
+    #[inline]
+    pub(super) fn note_change(&mut self) {
+        self.side_bits = self.side_bits.map(|bits| bits & !PASSED_PLAIN);
+    }
+
     fn take_close(&mut self, flags: TcpFlags, side: usize) {
         let is_reset = flags.contains(TcpFlags::RST);
         if self.bits & (CLOSED_BY_FIN | CLOSED_BY_RESET) == 0 {
@@ -336,7 +350,7 @@ impl Flow {
             self.bits |= RESET;
         }
         if flags.contains(TcpFlags::FIN) {
-            self.sides[side].bits |= Side::SENT_FIN;
+            self.side_bits[side] |= SENT_FIN;
         }
     }
 
@@ -355,7 +369,7 @@ impl Flow {
             self.client = client;
             // What passed for a request was not one.
             self.first_request = NEVER;
-            self.first_response_ns = NEVER;
+            self.side_bits[0] &= !RESPONDED;
         }
     }
 
@@ -363,7 +377,7 @@ impl Flow {
         if self.protocol != Protocol::Tcp {
             return Phase::Datagrams;
         }
-        let fins = self.sides.map(|side| side.bits & Side::SENT_FIN != 0);
+        let fins = self.side_bits.map(|bits| bits & SENT_FIN != 0);
         let never_answered = self.basis == Basis::Syn && self.bits & UNDER_WAY == 0;
         if self.bits & RESET != 0 || fins == [true; 2] {
             Phase::Over
@@ -377,9 +391,10 @@ impl Flow {
     }
 
     pub(super) fn connection(&self) -> Connection {
+        let ends = self.ends();
         let end = |side: usize| Endpoint {
-            address: self.addresses[side],
-            port: self.ports[side],
+            address: ends[side].0,
+            port: ends[side].1,
         };
         let client = self.client as usize;
         Connection {
@@ -396,7 +411,7 @@ impl Flow {
             },
             first: Timestamp(self.first),
             last: Timestamp(self.last()),
-            first_response_ns: (self.first_response_ns != NEVER).then_some(self.first_response_ns),
+            first_response_ns: (self.side_bits[0] & RESPONDED != 0).then_some(self.first_request),
             to_server: self.sides[client].traffic(),
             to_client: self.sides[1 - client].traffic(),
             is_second_leg: self.is_second_leg(),
@@ -423,6 +438,6 @@ mod tests {
 
     #[test]
     fn millions_of_them_fit_into_memory() {
-        assert!(size_of::<Flow>() <= 208, "{}", size_of::<Flow>());
+        assert!(size_of::<Flow>() <= 184, "{}", size_of::<Flow>());
     }
 }

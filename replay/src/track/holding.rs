@@ -53,7 +53,7 @@ impl Holding {
         let is_fresh = |side: &Side| now.0 - side.told < self.half_ns;
         flow.protocol == Protocol::Tcp
             && is_plain(decoded.packet.flags)
-            && from.bits & Side::PASSED_PLAIN != 0
+            && flow.passed_plain(side)
             && is_fresh(from)
             && (is_fresh(other) || !other.has_sent())
             && from.held_bytes <= u32::MAX - decoded.packet.length
@@ -99,11 +99,9 @@ pub(super) fn hold(flow: &mut Flow, side: usize, decoded: &Decoded) -> bool {
 #[inline]
 pub(super) fn pass(flow: &mut Flow, side: usize, now: Timestamp, decoded: &Decoded) {
     if is_plain(decoded.packet.flags) {
-        flow.sides[side].bits |= Side::PASSED_PLAIN;
+        flow.note_plain(side);
     } else {
-        for side in &mut flow.sides {
-            side.bits &= !Side::PASSED_PLAIN;
-        }
+        flow.note_change();
     }
     flow.sides[side].told = now.0;
 }

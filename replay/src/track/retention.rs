@@ -10,8 +10,8 @@ use super::flow::{Flow, Phase};
 /// another connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Closed by both ends or by a reset, or never answered: a SYN is repeated for two minutes,
-    /// and what is under way when a connection closes arrives within two (RFC 9293, 3.4.2).
+    /// Closed by both ends or by a reset, or never answered: a SYN is repeated at most 64 s after
+    /// the one before (Linux, `tcp_syn_retries` 6), and IPVS keeps what is closed for 120 s.
     pub over_ns: u64,
     /// Closed by one end as far as the capture shows: as long as IPVS knows an idle connection.
     pub closing_ns: u64,
@@ -24,7 +24,7 @@ pub struct Retention {
 impl Default for Retention {
     fn default() -> Self {
         Self {
-            over_ns: 300 * Timestamp::SECOND,
+            over_ns: 120 * Timestamp::SECOND,
             closing_ns: 900 * Timestamp::SECOND,
             open_ns: 86_400 * Timestamp::SECOND,
             udp_idle_ns: 300 * Timestamp::SECOND,
@@ -33,7 +33,7 @@ impl Default for Retention {
 }
 
 /// Until a flow that somebody wants is looked at again.
-pub(super) const AGAIN_NS: u64 = 30 * Timestamp::SECOND;
+pub(super) const AGAIN_NS: u64 = 5 * Timestamp::SECOND;
 
 impl Retention {
     /// Nothing is forgotten, and no silence ends a flow of datagrams.

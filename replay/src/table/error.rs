@@ -1,0 +1,50 @@
+//! What can be wrong with a table that is to be read as a trace.
+
+use parquet::errors::ParquetError;
+
+/// Why a table cannot be read as a trace, or not to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TableError {
+    /// A Parquet file that another program wrote.
+    #[error(
+        "it lacks {missing}, so `equipoise extract` did not write it, or another program wrote it anew; extract the captures again"
+    )]
+    Foreign {
+        /// What is not there.
+        missing: String,
+    },
+    /// A table of another version of this program.
+    #[error("its version is {found}, read is {accepted}: extract the captures again")]
+    Version {
+        /// What it says.
+        found: String,
+        /// What is read.
+        accepted: &'static str,
+    },
+    /// The facts of the trace make no sense.
+    #[error("its metadata {} makes no sense: {source}; extract the captures again", super::schema::FACTS_KEY)]
+    Facts {
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// It was extracted without looking into tunnels, and inner packets are asked for.
+    #[error(
+        "it holds the outer packets of tunnels: extract it with --tunnels inner, or leave that option out here"
+    )]
+    OuterPackets,
+    /// The footer is not to be read.
+    #[error("its end is damaged or missing ({source}): copy or extract it anew")]
+    Footer {
+        /// Why.
+        source: ParquetError,
+    },
+    /// Something contradicts itself.
+    #[error("it is damaged in segment {segment}: {what}; copy or extract it anew")]
+    Damaged {
+        /// The segment (row group), from 0.
+        segment: usize,
+        /// What.
+        what: String,
+    },
+}

@@ -1,0 +1,142 @@
+//! What a table says of the trace as a whole, in the metadata of the file: JSON with a version.
+
+use serde::{Deserialize, Serialize};
+
+use super::TableError;
+use crate::decode::{Decoder, Skipped, Tunnels};
+use crate::trace::{CaptureFacts, Totals};
+
+/// The version that is written and read.
+const SCHEMA: &str = "equipoise-table/1";
+
+/// The facts of a trace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Facts {
+    schema: String,
+    tunnels: Looked,
+    gue_port: u16,
+    /// Packets in all segments.
+    pub(crate) packets: u64,
+    frames: u64,
+    skipped: Vec<(Skipped, u64)>,
+    clock_steps_back: u64,
+    without_time: u64,
+    pub(crate) captures: Vec<Captured>,
+    /// Why captures could not be read to their end.
+    pub(crate) errors: Vec<String>,
+}
+
+/// One capture of the trace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Captured {
+    pub(crate) name: String,
+    packets: u64,
+    bytes: u64,
+    first_ns: Option<u64>,
+    last_ns: Option<u64>,
+    longest_silence_ns: u64,
+    link_types: Vec<u16>,
+    pub(crate) warning: Option<String>,
+}
+
+/// Which packet a tunnelled frame stood for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Looked {
+    Outer,
+    Inner,
+}
+
+impl Facts {
+    /// Those of a trace that was read to its end: `packets` of it were written.
+    pub(super) fn of(
+        trace: &crate::trace::Trace,
+        decoder: Decoder,
+        packets: u64,
+        errors: Vec<String>,
+    ) -> Self {
+        let totals = trace.totals();
+        let captures = trace.captures().map(|capture| {
+            let facts = capture.facts;
+            Captured {
+                name: capture.name.to_owned(),
+                packets: facts.packets,
+                bytes: facts.bytes,
+                first_ns: facts.first_ns,
+                last_ns: facts.last_ns,
+                longest_silence_ns: facts.longest_silence_ns,
+                link_types: facts.link_types.clone(),
+                warning: capture.warning.map(ToString::to_string),
+            }
+        });
+        Self {
+            schema: SCHEMA.to_owned(),
+            tunnels: match decoder.tunnels {
+                Tunnels::Outer => Looked::Outer,
+                Tunnels::Inner => Looked::Inner,
+            },
+            gue_port: decoder.gue_port,
+            packets,
+            frames: totals.frames,
+            skipped: totals.skipped.iter().map(|(&reason, &count)| (reason, count)).collect(),
+            clock_steps_back: totals.clock_steps_back,
+            without_time: totals.without_time,
+            captures: captures.collect(),
+            errors,
+        }
+    }
+
+    pub(super) fn to_json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
+    }
+
+    /// Reads what another run of this program wrote, of any version.
+    pub(super) fn from_json(json: &str) -> Result<Self, TableError> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            schema: String,
+        }
+        let unreadable = |error: serde_json::Error| TableError::Facts { source: error };
+        let Versioned { schema } = serde_json::from_str(json).map_err(unreadable)?;
+        if schema != SCHEMA {
+            return Err(TableError::Version {
+                found: schema,
+                accepted: SCHEMA,
+            });
+        }
+        serde_json::from_str(json).map_err(unreadable)
+    }
+
+    /// How frames became packets.
+    pub(crate) fn decoder(&self) -> Decoder {
+        Decoder {
+            tunnels: match self.tunnels {
+                Looked::Outer => Tunnels::Outer,
+                Looked::Inner => Tunnels::Inner,
+            },
+            gue_port: self.gue_port,
+        }
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        Totals {
+            frames: self.frames,
+            skipped: self.skipped.iter().copied().collect(),
+            clock_steps_back: self.clock_steps_back,
+            without_time: self.without_time,
+        }
+    }
+}
+
+impl Captured {
+    pub(crate) fn facts(&self) -> CaptureFacts {
+        CaptureFacts {
+            packets: self.packets,
+            bytes: self.bytes,
+            first_ns: self.first_ns,
+            last_ns: self.last_ns,
+            longest_silence_ns: self.longest_silence_ns,
+            link_types: self.link_types.clone(),
+        }
+    }
+}
