@@ -17,6 +17,10 @@ mod decisions;
 mod faults;
 #[path = "cli/guests.rs"]
 mod guests;
+#[path = "cli/inspect.rs"]
+mod inspect;
+#[path = "cli/interrupts.rs"]
+mod interrupts;
 #[path = "cli/made.rs"]
 mod made;
 #[path = "cli/options.rs"]

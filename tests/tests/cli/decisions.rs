@@ -86,7 +86,16 @@ fn packets_count_from_1_in_their_capture_and_bear_its_time() {
     scene.write("early.pcap", pcap(&early));
     scene.write("late.pcap", pcap(&late));
     for (line, scale) in [("late.pcap early.pcap", 1), ("early.pcap late.pcap", 3)] {
-        let rows = scene.decisions(&format!("replay {line} --policy rr --time-scale {scale}"));
+        let ended = scene.run(&format!(
+            "replay {line} --policy rr --time-scale {scale} --decisions decisions.csv"
+        ));
+        assert_eq!(ended.code, Some(0));
+        assert!(
+            ended.stderr.contains("overlap by 2.000 s"),
+            "{}",
+            ended.stderr
+        );
+        let rows = rows(&scene.read("decisions.csv"));
         let places: Vec<(&str, u64, Option<u64>)> = rows
             .iter()
             .map(|row| {

@@ -1,0 +1,45 @@
+//! What the interrupt key does.
+
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::scene::{Ended, Scene};
+
+fn spawn(scene: &Scene, line: &str) -> Child {
+    let mut command = scene.command(line);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command.spawn().expect("equipoise starts")
+}
+
+/// Presses the key once the command is at work.
+fn interrupt(child: Child) -> Ended {
+    sleep(Duration::from_millis(1_500));
+    let pid = child.id().to_string();
+    let killed = Command::new("kill").args(["-INT", &pid]).status();
+    assert!(killed.expect("kill is there").success());
+    Ended::of(child.wait_with_output().expect("equipoise ends"))
+}
+
+#[test]
+fn a_replay_reports_what_it_has() {
+    let scene = Scene::new();
+    // Minutes of work: the same capture over and over, at the same time.
+    let captures = vec!["shop.pcap"; 400].join(" ");
+    let line = format!("replay {captures} --service 10.0.0.1:80 --format json");
+    let ended = interrupt(spawn(&scene, &line));
+    assert_eq!(ended.code, Some(130), "{}", ended.stderr);
+    let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(report["partial"], true);
+    assert!(report["trace"]["decoded_packets"].as_u64() > Some(0));
+}
+
+#[test]
+fn waiting_for_standard_input_ends_at_once() {
+    let scene = Scene::new();
+    let ended = interrupt(spawn(&scene, "replay -"));
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(130), ""));
+}
