@@ -26,6 +26,10 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Replay captures through policies and compare how connections are spread
     Replay(Box<Replay>),
+    /// Show what captures hold: times, protocols, and the services that clients connect to
+    Inspect(Inspect),
+    /// Write the table of connections, for other programs and for a faster replay
+    Extract(Extract),
     /// Policies in the box
     Policy {
         #[command(subcommand)]
@@ -159,6 +163,87 @@ pub(crate) struct Replay {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 }
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum InspectFormat {
+    /// For people
+    Table,
+    /// All of it (docs/inspect.md), the same bytes on every run
+    Json,
+}
+
+/// Show what captures hold: times, protocols, and the services that clients connect to
+///
+/// Services are endpoints that clients connect to, those with the most connections first. The last
+/// line is a command that replays the busiest one.
+///
+/// An interrupt ends the reading with what was read by then, marked as partial.
+///
+/// Exit codes: 0 done, 1 the input failed, 2 wrong usage, 130 interrupted.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Inspect {
+    /// Captures, folders of captures or patterns, in any order: one trace in the order of time;
+    /// `-` is standard input
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub(crate) captures: Vec<PathBuf>,
+
+    /// Services that are shown one by one; the others are summed up
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) top: u32,
+
+    /// Which packet counts where one is in a tunnel, as directors of method tun see them
+    #[arg(long, value_enum, default_value_t = Tunnels::Outer)]
+    pub(crate) tunnels: Tunnels,
+
+    /// What to print
+    #[arg(long, value_enum, default_value_t = InspectFormat::Table)]
+    pub(crate) format: InspectFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum TableFormat {
+    /// Connections with their packets, which `replay` and `inspect` read in place of the captures
+    Parquet,
+    /// One line for each connection, without packets
+    Csv,
+}
+
+/// Write the table of connections, for other programs and for a faster replay
+///
+/// The columns are described in docs/table.md. A Parquet table stands for its captures: `replay`
+/// and `inspect` read it with the same results.
+///
+/// The file appears whole or not at all: an interrupt leaves none.
+///
+/// Exit codes: 0 done, 1 the input failed (what was read of it is in the table), 2 wrong usage,
+/// 130 interrupted.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXTRACT_EXAMPLES)]
+pub(crate) struct Extract {
+    /// Captures, folders of captures or patterns, in any order: one trace in the order of time;
+    /// `-` is standard input
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub(crate) captures: Vec<PathBuf>,
+
+    /// The table to write
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+
+    /// What to write [default: as the name of the file ends]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<TableFormat>,
+
+    /// Which packet counts where one is in a tunnel; a replay of the table takes what is chosen
+    /// here
+    #[arg(long, value_enum, default_value_t = Tunnels::Outer)]
+    pub(crate) tunnels: Tunnels,
+}
+
+const EXTRACT_EXAMPLES: &str = "\
+Examples:
+  equipoise extract traffic.pcapng -o traffic.parquet
+  equipoise replay traffic.parquet --policy wlc
+  duckdb -c \"select server_address, count(*) from 'traffic.parquet' group by 1\"";
 
 const EXAMPLES: &str = "\
 Examples:

@@ -1,4 +1,6 @@
 //! One file for each command.
 
+pub(crate) mod extract;
+pub(crate) mod inspect;
 pub(crate) mod policy;
 pub(crate) mod replay;

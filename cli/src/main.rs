@@ -7,6 +7,7 @@
 mod args;
 mod commands;
 mod failure;
+mod files;
 mod progress;
 
 use std::panic::{self, AssertUnwindSafe};
@@ -43,6 +44,8 @@ fn run() -> Result<ExitCode, Failure> {
                 .unwrap_or_default();
             commands::replay::run(*replay, order)
         }
+        Command::Extract(extract) => commands::extract::run(&extract),
+        Command::Inspect(inspect) => commands::inspect::run(&inspect),
         Command::Policy {
             command: PolicyCommand::List,
         } => commands::policy::list(),

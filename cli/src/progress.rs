@@ -57,9 +57,11 @@ impl Bar {
         let name = match phase {
             Phase::Survey => "looking for the service",
             Phase::Replay => "replaying",
+            Phase::Inspection => "reading",
+            Phase::Extract => "extracting",
         };
         let template = format!(
-            "{name} {{bar:24}} {{bytes}}/{{total_bytes}}, {{msg}}, {{binary_bytes_per_sec}}, {{eta}} left"
+            "{name} {{wide_bar}} {{bytes}}/{{total_bytes}}, {{msg}}, {{binary_bytes_per_sec}}, {{eta}} left"
         );
         if let Ok(style) = ProgressStyle::with_template(&template) {
             self.bar.set_style(style);

@@ -4,6 +4,7 @@
 //! decides what a file is, never its name. Looks at no byte of a frame: `decode` does. Memory is
 //! one buffer per open capture, bounded whatever a file claims.
 
+mod content;
 mod error;
 mod expand;
 mod pcap;
@@ -14,6 +15,7 @@ mod spool;
 mod window;
 mod zstd;
 
+pub(crate) use content::Content;
 pub use error::{CaptureError, Damage, Warning};
 pub use sniff::Found;
 pub use source::Source;

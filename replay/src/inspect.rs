@@ -83,7 +83,7 @@ fn start_of(trace: &Trace) -> Option<u64> {
 fn progress(trace: &Trace) -> Progress {
     let (bytes_read, bytes_total) = trace.bytes();
     Progress {
-        phase: Phase::Survey,
+        phase: Phase::Inspection,
         bytes_read,
         bytes_total,
         packets: trace.totals().frames,

@@ -15,6 +15,7 @@ mod record;
 pub mod replay;
 mod run;
 pub mod setup;
+pub mod table;
 pub mod trace;
 pub mod track;
 

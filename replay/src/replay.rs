@@ -193,7 +193,8 @@ pub fn replay(
             seed: options.seed,
             fallback: fallback.clone(),
         };
-        runs = start_runs(&plans, &common, sources, options.decisions)?;
+        let names = trace.captures().map(|capture| capture.name.to_owned());
+        runs = start_runs(&plans, &common, names.collect(), options.decisions)?;
     }
     let mut is_partial = false;
     while more {
@@ -332,13 +333,9 @@ fn settings_of(setup: &Setup) -> Settings {
 fn start_runs(
     plans: &[Plan],
     common: &Common<'_>,
-    sources: &[Source],
+    captures: Arc<[String]>,
     with_decisions: bool,
 ) -> Result<Vec<Run>, ReplayError> {
-    let captures: Arc<[String]> = sources
-        .iter()
-        .map(|source| source.name().to_owned())
-        .collect();
     let mut runs = Vec::new();
     for Plan { label, chosen } in plans {
         let spool = if with_decisions {

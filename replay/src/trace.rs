@@ -6,6 +6,7 @@
 
 mod reader;
 mod seams;
+mod table;
 
 pub use reader::CaptureFacts;
 pub use seams::Seam;
@@ -13,12 +14,13 @@ pub use seams::Seam;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use equipoise_core::{Packet, Timestamp};
+use equipoise_core::{FlowId, Packet, Timestamp};
 
 use crate::capture::{CaptureError, Source, Warning};
-use crate::decode::{Decoder, Skipped};
+use crate::decode::{Decoded, Decoder, Skipped};
 use crate::track::{Connection, Inferred, Observed, Told, Tracker};
 use reader::{Head, Reader};
+use table::Table;
 
 /// Events in a batch at most, but for what is told at its end.
 pub const BATCH: usize = 4_096;
@@ -53,6 +55,20 @@ pub enum Event {
     Told(Told),
 }
 
+/// A packet with all that was decoded of it, for whoever writes the trace down.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    pub(crate) capture: u32,
+    pub(crate) number: u64,
+    pub(crate) time: Timestamp,
+    pub(crate) raw_time_ns: Option<u64>,
+    pub(crate) decoded: Decoded,
+    pub(crate) flow: FlowId,
+    pub(crate) connection: u64,
+    /// It is its connection's first response.
+    pub(crate) is_response: bool,
+}
+
 /// What was counted while reading.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -85,6 +101,10 @@ pub struct Trace {
     /// The next packet of each open capture, the earliest on top; of equals the capture given
     /// first.
     heads: BinaryHeap<Reverse<(Timestamp, u32)>>,
+    /// In place of captures, where one was made of them.
+    table: Option<Table>,
+    /// What was read of the batch, where somebody wants it.
+    seen: Option<Vec<Seen>>,
     decoder: Decoder,
     tracker: Tracker,
     totals: Totals,
@@ -104,6 +124,8 @@ impl Trace {
             readers: Vec::new(),
             pending: Vec::new(),
             heads: BinaryHeap::new(),
+            table: None,
+            seen: None,
             decoder,
             tracker,
             totals: Totals::default(),
@@ -111,6 +133,12 @@ impl Trace {
             now: Timestamp::default(),
             is_told: false,
         };
+        if let [source] = sources {
+            trace.table = Table::open(source, decoder)?;
+            if trace.table.is_some() {
+                return Ok(trace);
+            }
+        }
         for (index, source) in sources.iter().enumerate() {
             let (reader, first) = if sources.len() == 1 {
                 (Reader::open(source)?, Timestamp::default())
@@ -130,15 +158,17 @@ impl Trace {
     /// error comes in place of the end, one error a call where there are several.
     pub fn next_batch(&mut self, batch: &mut Vec<Event>) -> Result<bool, CaptureError> {
         batch.clear();
+        self.seen.iter_mut().for_each(Vec::clear);
         self.tracker.next_batch();
-        let mut read = 0;
+        let mut read = self.read_table(batch);
         while batch.len() < BATCH && read < MOST_READ {
             let Some((capture, until)) = self.next_capture() else {
                 break;
             };
             read += self.read_from(capture, until, batch, MOST_READ - read);
         }
-        if self.heads.is_empty() && self.pending.is_empty() {
+        let is_read = self.table.as_ref().is_none_or(Table::is_over);
+        if self.heads.is_empty() && self.pending.is_empty() && is_read {
             self.end(batch);
         }
         if batch.is_empty() && read == 0 && !self.errors.is_empty() {
@@ -152,6 +182,9 @@ impl Trace {
         batch.clear();
         self.pending.clear();
         self.heads.clear();
+        if let Some(table) = &mut self.table {
+            table.break_off();
+        }
         self.end(batch);
     }
 
@@ -193,7 +226,8 @@ impl Trace {
 
     /// Bytes of the files that were read, and that they have in all.
     pub fn bytes(&self) -> (u64, u64) {
-        let bytes = self.readers.iter().map(Reader::bytes);
+        let table = self.table.iter().map(Table::bytes);
+        let bytes = self.readers.iter().map(Reader::bytes).chain(table);
         bytes.fold((0, 0), |sum, (read, all)| (sum.0 + read, sum.1 + all))
     }
 
@@ -204,10 +238,7 @@ impl Trace {
 
     /// Nanoseconds from the first packet to the one that was read last, by the trace's clock.
     pub fn traffic_ns(&self) -> u64 {
-        let first = self
-            .readers
-            .iter()
-            .filter_map(|reader| reader.view().facts.first_ns);
+        let first = self.captures().filter_map(|capture| capture.facts.first_ns);
         first
             .min()
             .map_or(0, |first| self.now.0.saturating_sub(first))
@@ -215,12 +246,13 @@ impl Trace {
 
     /// The captures, in the order given.
     pub fn captures(&self) -> impl Iterator<Item = CaptureView<'_>> {
-        self.readers.iter().map(Reader::view)
+        let of_table = self.table.iter().flat_map(Table::captures);
+        self.readers.iter().map(Reader::view).chain(of_table)
     }
 
     /// Warnings so far, in the order of the captures.
     pub fn warnings(&self) -> impl Iterator<Item = &Warning> {
-        self.readers.iter().filter_map(Reader::warning)
+        self.captures().filter_map(|capture| capture.warning)
     }
 
     /// Where captures that follow each other overlap or leave a gap.
@@ -261,26 +293,12 @@ impl Trace {
         most: usize,
     ) -> usize {
         let mut read = 0;
-        let (tracker, now) = (&mut self.tracker, &mut self.now);
+        let (tracker, now, seen) = (&mut self.tracker, &mut self.now, &mut self.seen);
         let take = |time, head: &Head| {
             if (time, capture) > until || batch.len() >= BATCH || read >= most {
                 return false;
             }
-            let observed = tracker.track(time, &head.decoded);
-            if tracker.has_told() {
-                batch.extend(tracker.told().map(Event::Told));
-            }
-            if let Some(observed) = observed {
-                batch.push(Event::Packet(TracePacket {
-                    capture,
-                    number: head.number,
-                    time,
-                    raw_time_ns: head.raw_time_ns,
-                    packet: head.decoded.packet,
-                    observed,
-                    payload_length: head.decoded.payload_length,
-                }));
-            }
+            track(tracker, seen, batch, (time, capture), head);
             *now = time;
             read += 1;
             true
@@ -294,6 +312,43 @@ impl Trace {
         read
     }
 
+    /// Tracks packets of the table, if there is one; how many.
+    fn read_table(&mut self, batch: &mut Vec<Event>) -> usize {
+        let mut read = 0;
+        let Some(table) = &mut self.table else {
+            return read;
+        };
+        while batch.len() < BATCH && read < MOST_READ {
+            match table.next(&mut self.totals) {
+                Ok(Some((place, head))) => {
+                    track(&mut self.tracker, &mut self.seen, batch, place, &head);
+                    self.now = place.0;
+                    read += 1;
+                }
+                Ok(None) => break,
+                Err(error) => self.errors.push(error),
+            }
+        }
+        table.finish(&mut self.totals, &mut self.errors);
+        read
+    }
+
+    /// How frames became packets: with a table when that was made.
+    pub(crate) fn decoder(&self) -> Decoder {
+        let of_table = self.table.as_ref().map(Table::decoder);
+        of_table.unwrap_or(self.decoder)
+    }
+
+    /// From now on keeps what is read: see [`Trace::seen`].
+    pub(crate) fn see_all(&mut self) {
+        self.seen = Some(Vec::new());
+    }
+
+    /// The packets of the latest batch, those included that were left out.
+    pub(crate) fn seen(&self) -> &[Seen] {
+        self.seen.as_deref().unwrap_or_default()
+    }
+
     /// Reads one capture on to its first packet and queues that.
     fn advance(&mut self, capture: u32) {
         let reader = &mut self.readers[capture as usize];
@@ -302,5 +357,59 @@ impl Trace {
             Ok(false) => {}
             Err(error) => self.errors.push(error),
         }
+    }
+}
+
+/// Takes in the packet at a place in time and a capture.
+#[inline]
+fn track(
+    tracker: &mut Tracker,
+    seen: &mut Option<Vec<Seen>>,
+    batch: &mut Vec<Event>,
+    (time, capture): (Timestamp, u32),
+    head: &Head,
+) {
+    let observed = tracker.track(time, &head.decoded);
+    if tracker.has_told() {
+        batch.extend(tracker.told().map(Event::Told));
+    }
+    if let Some(seen) = seen {
+        seen.extend(Seen::of(tracker, observed, (time, capture), head));
+    }
+    if let Some(observed) = observed {
+        batch.push(Event::Packet(TracePacket {
+            capture,
+            number: head.number,
+            time,
+            raw_time_ns: head.raw_time_ns,
+            packet: head.decoded.packet,
+            observed,
+            payload_length: head.decoded.payload_length,
+        }));
+    }
+}
+
+impl Seen {
+    /// None for a packet that was not tracked.
+    fn of(
+        tracker: &Tracker,
+        observed: Option<Observed>,
+        (time, capture): (Timestamp, u32),
+        head: &Head,
+    ) -> Option<Self> {
+        let (flow, connection) = match observed {
+            Some(observed) => (observed.flow, observed.connection),
+            None => tracker.carrier(&head.decoded.packet)?,
+        };
+        Some(Self {
+            capture,
+            number: head.number,
+            time,
+            raw_time_ns: head.raw_time_ns,
+            decoded: head.decoded,
+            flow,
+            connection,
+            is_response: observed.is_some_and(|observed| observed.first_response_ns.is_some()),
+        })
     }
 }

@@ -74,12 +74,19 @@ pub struct Inferred {
     pub second_leg_packets: u64,
 }
 
+/// Flows at hand without a look into the index: as much as a core's nearest cache takes.
+const RECENT: usize = 4_096;
+const NOWHERE: (u32, u32) = (0, u32::MAX);
+
 /// The flows of the present.
 pub struct Tracker {
     flows: Vec<Flow>,
     free: Vec<u32>,
     /// Places in `flows`. Never iterated.
     index: HashTable<u32>,
+    /// By the low bits of the hash: its high bits and the place of the flow found last. Packets
+    /// come in trains, and this is one access where the index takes three.
+    recent: Vec<(u32, u32)>,
     /// How many directors have an entry for a flow.
     holders: Vec<u16>,
     connections: u64,
@@ -110,6 +117,7 @@ impl Tracker {
             flows: Vec::new(),
             free: Vec::new(),
             index: HashTable::new(),
+            recent: vec![NOWHERE; RECENT],
             holders: Vec::new(),
             connections: 0,
             tcp_connections: 0,
@@ -138,16 +146,11 @@ impl Tracker {
         }
         let packet = &decoded.packet;
         let hash = hash(packet);
-        let flows = &self.flows;
-        let known = self.index.find(hash, |&place| {
-            flows[place as usize].side_of(packet).is_some()
-        });
-        let (place, mut begins) = match known {
-            Some(&place) => (place, false),
-            None => (self.begin(now, packet, hash), true),
+        let (place, mut side, mut begins) = match self.find(packet, hash) {
+            Some((place, side)) => (place, side, false),
+            None => (self.begin(now, packet, hash), 0, true),
         };
         let flow = &mut self.flows[place as usize];
-        let mut side = flow.side_of(packet).unwrap_or(0);
         if !begins && flow.ends_before(now, decoded, side, self.retention.udp_idle_ns) {
             self.connections += 1;
             self.tcp_connections += u64::from(packet.protocol == equipoise_core::Protocol::Tcp);
@@ -244,6 +247,19 @@ impl Tracker {
         places
     }
 
+    /// The connection that a flow carries now, or carried last.
+    pub fn connection(&self, flow: FlowId) -> Option<Connection> {
+        self.flows.get(flow.0 as usize).map(Flow::connection)
+    }
+
+    /// The flow of a packet that was tracked, and the number of its connection.
+    pub fn carrier(&self, packet: &Packet) -> Option<(FlowId, u64)> {
+        let flows = &self.flows;
+        let is_its = |&place: &u32| flows[place as usize].side_of(packet).is_some();
+        let &place = self.index.find(hash(packet), is_its)?;
+        Some((FlowId(place), flows[place as usize].number()))
+    }
+
     /// Connections seen so far.
     pub fn connections(&self) -> u64 {
         self.connections
@@ -276,6 +292,20 @@ impl Tracker {
         if let Some(holders) = self.holders.get_mut(flow.0 as usize) {
             *holders = holders.saturating_sub(1);
         }
+    }
+
+    #[inline]
+    fn find(&mut self, packet: &Packet, hash: u64) -> Option<(u32, usize)> {
+        let side_at = |place: u32| self.flows.get(place as usize)?.side_of(packet);
+        let recent = &mut self.recent[hash as usize % RECENT];
+        if recent.0 == (hash >> 32) as u32
+            && let Some(side) = side_at(recent.1)
+        {
+            return Some((recent.1, side));
+        }
+        let &place = self.index.find(hash, |&place| side_at(place).is_some())?;
+        *recent = ((hash >> 32) as u32, place);
+        Some((place, side_at(place)?))
     }
 
     fn begin(&mut self, now: Timestamp, packet: &Packet, hash: u64) -> u32 {
@@ -332,6 +362,10 @@ impl Tracker {
             let hash = hash_of(flow);
             if let Ok(found) = self.index.find_entry(hash, |&other| other == place) {
                 found.remove();
+            }
+            let recent = &mut self.recent[hash as usize % RECENT];
+            if recent.1 == place {
+                *recent = NOWHERE;
             }
             self.free.push(place);
         }

@@ -1,13 +1,13 @@
 //! `equipoise inspect`.
 
+mod shell;
+
 use std::ffi::OsStr;
-use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use equipoise_replay::capture::Source;
+use equipoise_replay::capture::{CaptureError, Source};
 use equipoise_replay::decode::Decoder;
 use equipoise_replay::inspect::{self, Options, Outcome};
 use equipoise_reports::inspect::Inspection;
@@ -17,6 +17,9 @@ use crate::args::{Inspect, InspectFormat, Tunnels};
 use crate::failure::{FAILED, Failure, USAGE, say, unless_reader_left};
 use crate::progress::{Bar, INTERRUPTED};
 
+/// Columns where nobody says how many there are.
+const WIDTH: usize = 100;
+
 pub(crate) fn run(args: &Inspect) -> Result<ExitCode, Failure> {
     let sources = sources(&args.captures)?;
     let options = Options {
@@ -24,7 +27,7 @@ pub(crate) fn run(args: &Inspect) -> Result<ExitCode, Failure> {
             tunnels: args.tunnels.into(),
             ..Decoder::default()
         },
-        top: args.top,
+        top: args.top as usize,
     };
     let mut bar = Bar::new();
     let outcome = inspect::inspect(&sources, options, &mut bar);
@@ -33,10 +36,8 @@ pub(crate) fn run(args: &Inspect) -> Result<ExitCode, Failure> {
         mut inspection,
         capture_errors,
     } = outcome.map_err(Failure::input)?;
-    inspection.replay = inspection
-        .busiest
-        .as_deref()
-        .map(|service| replay_line(service, args));
+    let busiest = inspection.services.first();
+    inspection.replay = busiest.map(|busiest| replay_line(&busiest.service, args));
     tell(&inspection, &capture_errors);
     print(&inspection, args.format)?;
     Ok(if is_interrupted {
@@ -46,4 +47,82 @@ pub(crate) fn run(args: &Inspect) -> Result<ExitCode, Failure> {
     } else {
         ExitCode::from(FAILED)
     })
+}
+
+fn sources(captures: &[PathBuf]) -> Result<Vec<Source>, Failure> {
+    let inputs = captures.iter().filter(|path| path.as_os_str() == "-");
+    if inputs.count() > 1 {
+        let line =
+            "- stands for standard input, which can be read once: give one -, and files".to_owned();
+        return Err(Failure(line, USAGE));
+    }
+    let mut sources = Vec::new();
+    for path in captures {
+        let (found, warnings) = Source::expand(path).map_err(Failure::input)?;
+        for warning in warnings {
+            say(&format!("warning: {warning}"));
+        }
+        sources.extend(found);
+    }
+    Ok(sources)
+}
+
+/// The command that replays one service of what was inspected, as it was given.
+fn replay_line(service: &str, args: &Inspect) -> String {
+    let mut words: Vec<&OsStr> = ["equipoise", "replay", "--service", service]
+        .map(OsStr::new)
+        .into();
+    if matches!(args.tunnels, Tunnels::Inner) {
+        words.extend(["--tunnels", "inner"].map(OsStr::new));
+    }
+    let is_option = |path: &PathBuf| {
+        let bytes = path.as_os_str().as_encoded_bytes();
+        bytes.len() > 1 && bytes.starts_with(b"-")
+    };
+    if args.captures.iter().any(is_option) {
+        words.push(OsStr::new("--"));
+    }
+    words.extend(args.captures.iter().map(|path| path.as_os_str()));
+    let quoted: Vec<String> = words.into_iter().map(shell::quoted).collect();
+    quoted.join(" ")
+}
+
+/// Warnings and failures go to standard error.
+fn tell(inspection: &Inspection, errors: &[CaptureError]) {
+    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    let captures = inspection.captures.iter();
+    let own = captures.flat_map(|capture| &capture.warnings);
+    let warnings = inspection.warnings.iter().filter(|&w| !errors.contains(w));
+    for warning in warnings.chain(own) {
+        say(&format!("warning: {warning}"));
+    }
+    for error in &errors {
+        say(error);
+    }
+}
+
+fn print(inspection: &Inspection, format: InspectFormat) -> Result<(), Failure> {
+    let text = match format {
+        InspectFormat::Table => table(inspection),
+        InspectFormat::Json => inspection
+            .to_json()
+            .map_err(|error| Failure::input(format!("cannot write the inspection: {error}")))?,
+    };
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes());
+    unless_reader_left(written.and_then(|()| stdout.flush()))
+        .map_err(|error| Failure::output(&error))
+}
+
+fn table(inspection: &Inspection) -> String {
+    let stdout = io::stdout();
+    let wants_colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let colour = if stdout.is_terminal() && wants_colour {
+        Colour::Ansi
+    } else {
+        Colour::Never
+    };
+    let width = terminal_size::terminal_size_of(stdout)
+        .map_or(WIDTH, |(terminal_size::Width(width), _)| usize::from(width));
+    table::inspect::render(inspection, width, colour)
 }

@@ -4,8 +4,6 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use equipoise_replay::Decisions;
-use equipoise_replay::capture::Source;
 use equipoise_replay::decode::Decoder;
 use equipoise_replay::policy::Policies;
 use equipoise_replay::replay::{self, Options, Outcome};
@@ -16,15 +14,18 @@ use equipoise_reports::{Report, output, runs, table};
 use equipoise_wasm::{CodeCache, Engine, Limits};
 
 use crate::args::{Format, Replay};
-use crate::failure::{FAILED, Failure, USAGE, say, unless_reader_left};
+use crate::failure::{FAILED, Failure, say, unless_reader_left};
+use crate::files;
 use crate::progress::{Bar, INTERRUPTED};
 
 pub(crate) fn run(args: Replay, items: Vec<Item>) -> Result<ExitCode, Failure> {
-    spare_inputs(&args)?;
+    if let Some(path) = &args.decisions {
+        files::spare(args.captures.iter().chain(&args.rules), "--decisions", path)?;
+    }
     let setup = Setup::assemble(&written(&args, items)?)?;
     let engine = Engine::new(Limits::default()).map_err(Failure::input)?;
     let mut policies = Policies::new(engine, cache(), setup.kernel, setup.switches);
-    let sources = sources(&args.captures)?;
+    let sources = files::sources(&args.captures)?;
     let mut bar = Bar::new();
     let options = Options {
         time_scale: args.time_scale,
@@ -48,8 +49,8 @@ pub(crate) fn run(args: Replay, items: Vec<Item>) -> Result<ExitCode, Failure> {
 
     // Files first, so that a reader who leaves early does not cost them.
     if let Some((decisions, path)) = decisions.zip(args.decisions.as_deref()) {
-        unless_reader_left(write_decisions(decisions, path))
-            .map_err(|error| Failure::writing(path, &error))?;
+        let written = files::write_whole(path, |file| decisions.write_to(BufWriter::new(file)));
+        unless_reader_left(written).map_err(|error| Failure::writing(path, &error))?;
     }
     if let Some(folder) = &args.out {
         output::write_dir(folder, &report).map_err(Failure::input)?;
@@ -62,23 +63,6 @@ pub(crate) fn run(args: Replay, items: Vec<Item>) -> Result<ExitCode, Failure> {
     } else {
         ExitCode::SUCCESS
     })
-}
-
-/// The decisions must not take the place of what they are made from.
-fn spare_inputs(args: &Replay) -> Result<(), Failure> {
-    let Some(path) = args.decisions.as_deref().filter(|path| path.is_file()) else {
-        return Ok(());
-    };
-    let target = std::fs::canonicalize(path).ok();
-    let mut inputs = args.captures.iter().chain(&args.rules);
-    if inputs.any(|input| std::fs::canonicalize(input).ok() == target) {
-        let line = format!(
-            "--decisions {}: it is an input and would be replaced: name another file",
-            path.display()
-        );
-        return Err(Failure(line, USAGE));
-    }
-    Ok(())
 }
 
 fn written(args: &Replay, items: Vec<Item>) -> Result<setup::Options, Failure> {
@@ -104,28 +88,6 @@ fn written(args: &Replay, items: Vec<Item>) -> Result<setup::Options, Failure> {
         kernel: args.kernel.clone(),
         policies: args.policy.clone(),
     })
-}
-
-fn sources(captures: &[PathBuf]) -> Result<Vec<Source>, Failure> {
-    if captures
-        .iter()
-        .filter(|path| path.as_os_str() == "-")
-        .count()
-        > 1
-    {
-        let line =
-            "- stands for standard input, which can be read once: give one -, and files".to_owned();
-        return Err(Failure(line, USAGE));
-    }
-    let mut sources = Vec::new();
-    for path in captures {
-        let (found, warnings) = Source::expand(path).map_err(Failure::input)?;
-        for warning in warnings {
-            say(&format!("warning: {warning}"));
-        }
-        sources.extend(found);
-    }
-    Ok(sources)
 }
 
 /// Compiled components stay in the user's cache; without one they are compiled each time.
@@ -187,28 +149,6 @@ fn fault_line(run: &model::Run, fault: &Fault) -> String {
             format!("warning: {what}; the fallback decided {decided} connections")
         }
     }
-}
-
-/// A file appears whole or not at all; a pipe or a device is written as it is, and a link keeps
-/// pointing where it does.
-fn write_decisions(decisions: Decisions, path: &Path) -> io::Result<()> {
-    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let is_stream = ["/dev", "/proc"]
-        .iter()
-        .any(|folder| path.starts_with(folder));
-    let is_special = std::fs::metadata(&target).is_ok_and(|metadata| !metadata.is_file());
-    if is_stream || is_special {
-        return decisions.write_to(std::fs::OpenOptions::new().write(true).open(path)?);
-    }
-    let folder = target
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let file = tempfile::Builder::new()
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
-        .tempfile_in(folder.unwrap_or(Path::new(".")))?;
-    decisions.write_to(BufWriter::new(&file))?;
-    file.persist(&target).map_err(|error| error.error)?;
-    Ok(())
 }
 
 fn print(report: &Report, format: Format) -> Result<(), Failure> {

@@ -165,6 +165,11 @@ impl Connections {
             }
             flow => {
                 let place = flow as usize;
+                if place >= self.by_flow.capacity() {
+                    // By an eighth, not by twice: there may be millions.
+                    let more = place + 1 - self.by_flow.len();
+                    self.by_flow.reserve_exact(more + place / 8);
+                }
                 if place >= self.by_flow.len() {
                     self.by_flow.resize(place + 1, NO_SLOT);
                 }

@@ -113,6 +113,7 @@ pub struct Director<O> {
     /// Whoever watches.
     pub observer: O,
     settings: Settings,
+    lifetimes: Lifetimes,
     connections: Connections,
     services: Vec<Service>,
     table: ServiceTable,
@@ -146,6 +147,7 @@ impl<O: Observer> Director<O> {
         Self {
             observer,
             settings,
+            lifetimes: Lifetimes::new(&settings.timeouts),
             connections: Connections::default(),
             services: Vec::new(),
             table: ServiceTable::default(),
@@ -276,8 +278,9 @@ impl<O: Observer> Director<O> {
         }
     }
 
+    #[inline]
     fn client_packet(&mut self, slot: Slot, incoming: Incoming<'_>) -> Outcome {
-        let Some(entry) = self.connections.get(slot) else {
+        let Some(entry) = self.connections.get_mut(slot) else {
             return Outcome::NotServed;
         };
         let packet = incoming.packet;
@@ -317,10 +320,15 @@ impl<O: Observer> Director<O> {
                 }
             }
         }
-        self.touch(slot, entry.input_view(), packet);
+        entry.count_in(1, u64::from(packet.length));
+        let old = entry.state;
+        entry.state = tcp::next(entry.input_view(), old, packet.flags);
+        let waits = entry.postpone(self.lifetimes.end(entry.state, self.now));
+        self.follow(slot, old, waits);
         Outcome::Forwarded
     }
 
+    #[inline]
     fn server_packet(&mut self, slot: Slot, incoming: Incoming<'_>) -> Outcome {
         let Some(entry) = self.connections.get_mut(slot) else {
             return Outcome::NotServed;
@@ -334,40 +342,35 @@ impl<O: Observer> Director<O> {
             self.services[entry.service as usize].settle(around!(self));
             return self.pass(incoming);
         }
+        entry.count_out(1, u64::from(packet.length));
         if entry.input_only {
-            entry.count_out(1, u64::from(packet.length));
             return Outcome::Bypassed;
         }
-        self.touch(slot, View::Output, packet);
+        let old = entry.state;
+        entry.state = tcp::next(View::Output, old, packet.flags);
+        let waits = entry.postpone(self.lifetimes.end(entry.state, self.now));
+        self.follow(slot, old, waits);
         Outcome::Forwarded
     }
 
-    /// State, timer and traffic of a connection for one of its packets.
-    fn touch(&mut self, slot: Slot, view: View, packet: &Packet) {
-        let Some(entry) = self.connections.get_mut(slot) else {
-            return;
-        };
-        let bytes = u64::from(packet.length);
-        if view == View::Output {
-            entry.count_out(1, bytes);
-        } else {
-            entry.count_in(1, bytes);
-        }
-        let old = entry.state;
-        if old != State::Udp {
-            entry.state = tcp::next(view, old, packet.flags);
-        }
-        let (new, binding, service) = (entry.state, entry.binding(), entry.service);
-        let timeout_s = new.timeout_s(&self.settings.timeouts);
-        if !entry.postpone(self.now.plus_seconds(timeout_s)) {
+    /// What follows from a packet that was taken in: a timer where none waits, and an event where
+    /// the state's kind changed.
+    #[inline]
+    fn follow(&mut self, slot: Slot, old: State, waits: bool) {
+        if !waits {
             self.connections.queue(slot);
         }
-        if old.is_active() != new.is_active() {
-            let kind = if new.is_active() {
+        let Some(entry) = self.connections.get(slot) else {
+            return;
+        };
+        let is_active = entry.state.is_active();
+        if old.is_active() != is_active {
+            let kind = if is_active {
                 Kind::BecameActive
             } else {
                 Kind::BecameInactive
             };
+            let (binding, service) = (entry.binding(), entry.service);
             let service = &mut self.services[service as usize];
             service.log(kind, binding, Note::Plain, self.now, around!(self));
         }
@@ -421,6 +424,22 @@ impl<O: Observer> Director<O> {
             self.observer
                 .closed(ServiceIndex(entry.service), id, &flow, &entry.traffic());
         }
+    }
+}
+
+/// How long a connection lives in each state, in nanoseconds.
+struct Lifetimes([u64; State::COUNT]);
+
+impl Lifetimes {
+    fn new(timeouts: &Timeouts) -> Self {
+        let ns = |state: State| u64::from(state.timeout_s(timeouts)) * Timestamp::SECOND;
+        Self(State::ALL.map(ns))
+    }
+
+    /// When a connection in `state` ends whose last packet came at `last`.
+    #[inline]
+    const fn end(&self, state: State, last: Timestamp) -> Timestamp {
+        Timestamp(last.0.saturating_add(self.0[state as usize]))
     }
 }
 

@@ -94,8 +94,57 @@ pub(crate) enum View {
     InputOnly,
 }
 
-/// The state after a packet with `flags`.
-pub(crate) const fn next(view: View, state: State, flags: TcpFlags) -> State {
+impl State {
+    /// How many there are.
+    pub(crate) const COUNT: usize = 12;
+    /// All of them, at their numbers.
+    pub(crate) const ALL: [Self; Self::COUNT] = [
+        None,
+        Established,
+        SynSent,
+        SynRecv,
+        FinWait,
+        TimeWait,
+        Close,
+        CloseWait,
+        LastAck,
+        Listen,
+        SynAck,
+        Self::Udp,
+    ];
+}
+
+/// The flags that matter here are among the lowest five.
+const FLAG_SETS: usize = 1 << 5;
+
+/// [`rule`] by view, state and flags: every packet asks.
+static NEXT: [[[State; FLAG_SETS]; State::COUNT]; 3] = {
+    let mut table = [[[State::Udp; FLAG_SETS]; State::COUNT]; 3];
+    let mut place = 0;
+    while place < 3 * State::COUNT * FLAG_SETS {
+        let view = match place / (State::COUNT * FLAG_SETS) {
+            0 => View::Input,
+            1 => View::Output,
+            _ => View::InputOnly,
+        };
+        let state = State::ALL[place / FLAG_SETS % State::COUNT];
+        let flags = TcpFlags::from_bits_retain((place % FLAG_SETS) as u8);
+        table[view as usize][state as usize][place % FLAG_SETS] = rule(view, state, flags);
+        place += 1;
+    }
+    table
+};
+
+/// The state after a packet with `flags`; for connections of UDP it is always the same.
+#[inline]
+pub(crate) fn next(view: View, state: State, flags: TcpFlags) -> State {
+    NEXT[view as usize][state as usize][flags.bits() as usize % FLAG_SETS]
+}
+
+const fn rule(view: View, state: State, flags: TcpFlags) -> State {
+    if matches!(state, State::Udp) {
+        return state;
+    }
     // RST outranks SYN, SYN outranks FIN, FIN outranks ACK (`tcp_state_idx`).
     if flags.contains(TcpFlags::RST) {
         reset(view, state)

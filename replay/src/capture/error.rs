@@ -5,6 +5,7 @@ use std::io;
 use pcap_file::pcapng::PcapNgFormatError;
 
 use super::Found;
+use crate::table::TableError;
 
 /// A capture that cannot be read, or not to its end.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +85,20 @@ pub enum CaptureError {
         offset: u64,
         /// Why.
         source: io::Error,
+    },
+    /// A table that is to be read as a trace, but cannot.
+    #[error("cannot read the table {name}: {source}")]
+    Table {
+        /// The table.
+        name: String,
+        /// Why.
+        source: TableError,
+    },
+    /// What went wrong with a capture when a table was made of it.
+    #[error("{text}")]
+    Recorded {
+        /// What was said then.
+        text: String,
     },
     /// The bytes make no sense from some place on.
     #[error(
@@ -170,6 +185,12 @@ pub enum Warning {
         packets: u64,
         /// Where the incomplete record begins.
         offset: u64,
+    },
+    /// What was said of a capture when a table was made of it.
+    #[error("{text}")]
+    Recorded {
+        /// The warning.
+        text: String,
     },
     /// A file of a folder is no capture.
     #[error("{name} is left out: it is {found}, not a capture{}", found.advice())]

@@ -26,6 +26,8 @@ pub enum Found {
     CompressedTwice,
     /// A capture of another kind, which other tools convert.
     OtherCapture(&'static str),
+    /// Parquet, which is a trace where `equipoise extract` wrote it, and then stands alone.
+    Parquet,
     /// Compressed in a way that is not read.
     OtherCompression(&'static str),
     /// Anything else: its first bytes.
@@ -37,6 +39,7 @@ impl Found {
     pub(super) fn advice(&self) -> &'static str {
         match self {
             Self::OtherCapture(_) => "; `editcap -F pcap IN OUT` converts it",
+            Self::Parquet => "; a table that `equipoise extract` wrote is read alone",
             Self::OtherCompression(_) | Self::CompressedTwice => "; decompress it first",
             _ => "",
         }
@@ -51,6 +54,7 @@ impl fmt::Display for Found {
             Self::Headless => f.write_str("cut short within its first header"),
             Self::CompressedTwice => f.write_str("compressed twice"),
             Self::OtherCapture(kind) => write!(f, "a {kind} file"),
+            Self::Parquet => f.write_str("a Parquet file"),
             Self::OtherCompression(kind) => write!(f, "a {kind} archive"),
             Self::Unknown(bytes) => {
                 f.write_str("data that begins with")?;
@@ -140,6 +144,7 @@ fn content(bytes: &[u8]) -> Content {
         [b'B', b'Z', b'h', ..] => Found::OtherCompression("bzip2"),
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Found::OtherCompression("xz"),
         [0x04, 0x22, 0x4d, 0x18, ..] => Found::OtherCompression("lz4"),
+        [b'P', b'A', b'R', b'1', ..] => Found::Parquet,
         [b'P', b'K', 3, 4, ..] => Found::OtherCompression("zip"),
         _ if bytes
             .iter()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::expand;
 use super::spool::Spool;
-use super::{Capture, CaptureError, Warning};
+use super::{Capture, CaptureError, Content, Warning};
 
 /// Where a capture comes from: a name, not an open file. A survey and the run after it open it
 /// twice, so what cannot be read twice (standard input, a pipe) is kept as it came.
@@ -88,6 +88,21 @@ impl Source {
             // The files of /proc and the like say 0 and hold something.
             Place::File { size, .. } => (*size > 0).then_some(*size),
             Place::Kept(spool) => Some(spool.size()),
+        }
+    }
+
+    /// Its bytes at any place.
+    pub(crate) fn content(&self) -> Result<Content, CaptureError> {
+        match &self.place {
+            Place::File { path, .. } => {
+                File::open(path)
+                    .and_then(Content::file)
+                    .map_err(|source| CaptureError::Open {
+                        name: self.name.clone(),
+                        source,
+                    })
+            }
+            Place::Kept(spool) => Ok(spool.content()),
         }
     }
 

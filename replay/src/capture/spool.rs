@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::CaptureError;
+use super::{CaptureError, Content};
 
 const MOST_IN_MEMORY: usize = 4 << 20;
 const CHUNK: usize = 256 << 10;
@@ -64,6 +64,14 @@ impl Spool {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
             Self::File { size, .. } => *size,
+        }
+    }
+
+    /// At any place.
+    pub(super) fn content(&self) -> Content {
+        match self {
+            Self::Memory(bytes) => Content::memory(Arc::clone(bytes)),
+            Self::File { file, size } => Content::shared(Arc::clone(file), *size),
         }
     }
 

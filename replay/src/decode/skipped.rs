@@ -3,9 +3,13 @@
 use std::fmt;
 
 use pcap_file::DataLink;
+use serde::{Deserialize, Serialize};
 
 /// Why a frame was passed over. Each reason is a counted row of the report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// Tables bear it as serde writes it: the name, and the number where there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Skipped {
     /// A link type that is not decoded, by its `LINKTYPE_` number.

@@ -11,6 +11,10 @@ pub enum Phase {
     Survey,
     /// Reading them for the runs.
     Replay,
+    /// Reading them for a table.
+    Extract,
+    /// Reading them for what is in them.
+    Inspection,
 }
 
 /// How far it has come.
@@ -43,7 +47,7 @@ impl Watcher for () {
 }
 
 impl Progress {
-    pub(super) fn of(trace: &Trace, phase: Phase) -> Self {
+    pub(crate) fn of(trace: &Trace, phase: Phase) -> Self {
         let (bytes_read, bytes_total) = trace.bytes();
         Self {
             phase,

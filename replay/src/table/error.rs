@@ -23,7 +23,10 @@ pub enum TableError {
         accepted: &'static str,
     },
     /// The facts of the trace make no sense.
-    #[error("its metadata {} makes no sense: {source}; extract the captures again", super::schema::FACTS_KEY)]
+    #[error(
+        "its metadata {} makes no sense: {source}; extract the captures again",
+        super::schema::FACTS_KEY
+    )]
     Facts {
         /// Why.
         source: serde_json::Error,

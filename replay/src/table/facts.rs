@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::TableError;
 use crate::decode::{Decoder, Skipped, Tunnels};
-use crate::trace::{CaptureFacts, Totals};
+use crate::trace::{CaptureFacts, Totals, Trace};
 
 /// The version that is written and read.
 const SCHEMA: &str = "equipoise-table/1";
@@ -17,6 +17,7 @@ pub(crate) struct Facts {
     gue_port: u16,
     /// Packets in all segments.
     pub(crate) packets: u64,
+    pub(super) segments: Vec<Extent>,
     frames: u64,
     skipped: Vec<(Skipped, u64)>,
     clock_steps_back: u64,
@@ -24,6 +25,14 @@ pub(crate) struct Facts {
     pub(crate) captures: Vec<Captured>,
     /// Why captures could not be read to their end.
     pub(crate) errors: Vec<String>,
+}
+
+/// Where a segment ends in the file, and the checksum of its bytes. It begins where the one before
+/// it ends, the first at the beginning of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Extent {
+    pub(super) end_byte: u64,
+    pub(super) crc32: u32,
 }
 
 /// One capture of the trace.
@@ -48,11 +57,12 @@ enum Looked {
 }
 
 impl Facts {
-    /// Those of a trace that was read to its end: `packets` of it were written.
+    /// Those of a trace that was read to its end: `packets` of it were written into `segments`.
     pub(super) fn of(
-        trace: &crate::trace::Trace,
+        trace: &Trace,
         decoder: Decoder,
         packets: u64,
+        segments: Vec<Extent>,
         errors: Vec<String>,
     ) -> Self {
         let totals = trace.totals();
@@ -77,8 +87,13 @@ impl Facts {
             },
             gue_port: decoder.gue_port,
             packets,
+            segments,
             frames: totals.frames,
-            skipped: totals.skipped.iter().map(|(&reason, &count)| (reason, count)).collect(),
+            skipped: totals
+                .skipped
+                .iter()
+                .map(|(&reason, &count)| (reason, count))
+                .collect(),
             clock_steps_back: totals.clock_steps_back,
             without_time: totals.without_time,
             captures: captures.collect(),

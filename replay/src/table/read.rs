@@ -4,17 +4,16 @@
 //! must be there exactly once, in the order of their times.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use equipoise_core::{Address, Endpoint, Protocol, TcpFlags};
-use parquet::basic::Compression;
-use parquet::column::reader::ColumnReaderImpl;
-use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
+use parquet::basic::{Compression, Type};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::serialized_reader::SerializedPageReader;
 
-use super::facts::Facts;
-use super::pages::{Checked, File};
+use super::facts::{Extent, Facts};
+use super::pages::{self, Bits, Column, File, Numbers, Texts, Values};
 use super::segment::{Row, Segment, Stored};
 use super::{LARGEST_SEGMENT, TableError, schema};
 use crate::capture::Content;
@@ -24,21 +23,22 @@ pub(crate) struct Reader {
     file: Arc<File>,
     metadata: ParquetMetaData,
     columns: BTreeMap<String, usize>,
+    segments: Vec<Extent>,
     captures: u32,
     next: usize,
     last_time_ns: u64,
 }
 
-/// The packets of a column: where in the segment each belongs, and where rows begin.
+/// Where in the segment the packets of a column belong, and with which of them rows begin.
 struct Places {
-    places: Vec<usize>,
-    levels: Vec<i16>,
+    places: Vec<u32>,
+    begins_row: Vec<bool>,
 }
 
 impl Reader {
     /// Opens a table and checks that it is one.
     pub(crate) fn open(content: Content) -> Result<(Self, Facts), TableError> {
-        let file = Arc::new(File(content));
+        let file = Arc::new(File::new(content));
         let metadata = ParquetMetaDataReader::new()
             .parse_and_finish(&*file)
             .map_err(|source| TableError::Footer { source })?;
@@ -48,6 +48,7 @@ impl Reader {
             file,
             metadata,
             columns,
+            segments: facts.segments.clone(),
             captures: facts.captures.len() as u32,
             next: 0,
             last_time_ns: 0,
@@ -56,12 +57,20 @@ impl Reader {
         for number in 0..reader.metadata.num_row_groups() {
             packets += reader.check_group(number)?;
         }
-        if packets != facts.packets {
+        if packets != facts.packets || facts.segments.len() != reader.metadata.num_row_groups() {
             return Err(TableError::Foreign {
-                missing: format!("some of its packets: {packets} are there of {}", facts.packets),
+                missing: format!(
+                    "some of its packets: {packets} are there of {}",
+                    facts.packets
+                ),
             });
         }
         Ok((reader, facts))
+    }
+
+    /// Bytes that were read so far.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.file.bytes_read()
     }
 
     /// The next segment; none behind the last.
@@ -71,7 +80,7 @@ impl Reader {
             return Ok(None);
         }
         self.next += 1;
-        let segment = self.read(self.metadata.row_group(number));
+        let segment = self.check_bytes(number).and_then(|()| self.read(number));
         let segment = segment.and_then(|segment| {
             for packet in &segment.packets {
                 if packet.time_ns < self.last_time_ns {
@@ -108,7 +117,11 @@ impl Reader {
         for (name, &place) in &self.columns {
             let column = group.column(place);
             let begin = column.dictionary_page_offset().unwrap_or(0);
-            if begin.min(column.data_page_offset()).min(column.compressed_size()) < 0 {
+            if begin
+                .min(column.data_page_offset())
+                .min(column.compressed_size())
+                < 0
+            {
                 return Err(damaged(format!("column {name} lies nowhere")));
             }
             if column.compression() != Compression::UNCOMPRESSED {
@@ -120,202 +133,204 @@ impl Reader {
         Ok(packets.cast_unsigned())
     }
 
-    fn read(&self, group: &RowGroupMetaData) -> Result<Segment, String> {
+    /// Compares the bytes of a segment with their checksum.
+    fn check_bytes(&self, number: usize) -> Result<(), String> {
+        let before = number.checked_sub(1).map(|before| self.segments[before]);
+        let start = before.map_or(0, |before| before.end_byte);
+        let Extent { end_byte, crc32 } = self.segments[number];
+        match self.file.checksum(start, end_byte) {
+            Ok(checksum) if checksum == crc32 => Ok(()),
+            Ok(_) => Err(format!(
+                "some of the bytes {start} to {end_byte} are not those that were written"
+            )),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Reads a segment, whatever its bytes may be.
+    pub(super) fn read(&self, number: usize) -> Result<Segment, String> {
+        let group = self.metadata.row_group(number);
         let rows = self.rows(group)?;
         let (places, mut packets) = self.places(group, rows.len())?;
-        let mut column = |name, set: &mut dyn FnMut(&mut Stored, i32) -> Option<()>| {
-            self.packets::<Int32Type>(group, name, &places, &mut packets, set)
+        let mut column = |name, set: &dyn Fn(&mut Stored, u64) -> Option<()>| {
+            self.packets(group, name, &places, &mut packets, set)
         };
-        column("capture", &mut |packet, value| {
-            packet.capture = value.cast_unsigned();
+        column("capture", &|packet, value| {
+            packet.capture = u32::try_from(value).ok()?;
             (packet.capture < self.captures).then_some(())
         })?;
-        column("tcp_flags", &mut |packet, value| {
+        column("packet", &|packet, value| {
+            packet.number = value;
+            Some(())
+        })?;
+        column("time_ns", &|packet, value| {
+            packet.time_ns = value;
+            Some(())
+        })?;
+        column("time_added_ns", &|packet, value| {
+            packet.raw_time_ns = Some(packet.time_ns.checked_sub(value)?);
+            Some(())
+        })?;
+        column("to_server", &|packet, value| {
+            packet.to_server = value == 1;
+            Some(())
+        })?;
+        column("tcp_flags", &|packet, value| {
             packet.flags = TcpFlags::from_bits_retain(u8::try_from(value).ok()?);
             Some(())
         })?;
-        column("ip_length", &mut |packet, value| {
-            packet.length = value.cast_unsigned();
+        column("ip_length", &|packet, value| {
+            packet.length = u32::try_from(value).ok()?;
             Some(())
         })?;
-        column("payload_length", &mut |packet, value| {
-            packet.payload_length = value.cast_unsigned();
+        column("payload_length", &|packet, value| {
+            packet.payload_length = u32::try_from(value).ok()?;
             Some(())
         })?;
-        column("tcp_sequence", &mut |packet, value| {
-            packet.tcp_sequence = value.cast_unsigned();
+        column("tcp_sequence", &|packet, value| {
+            packet.tcp_sequence = u32::try_from(value).ok()?;
             Some(())
         })?;
-        column("tcp_acknowledgement", &mut |packet, value| {
-            packet.tcp_acknowledgement = value.cast_unsigned();
+        column("tcp_acknowledgement", &|packet, value| {
+            packet.tcp_acknowledgement = u32::try_from(value).ok()?;
             Some(())
         })?;
-        column("ip_identification", &mut |packet, value| {
+        column("ip_identification", &|packet, value| {
             packet.identification = u16::try_from(value).ok()?;
             Some(())
         })?;
-        let mut column = |name, set: &mut dyn FnMut(&mut Stored, i64) -> Option<()>| {
-            self.packets::<Int64Type>(group, name, &places, &mut packets, set)
-        };
-        column("packet", &mut |packet, value| {
-            packet.number = value.cast_unsigned();
-            Some(())
-        })?;
-        column("time_ns", &mut |packet, value| {
-            packet.time_ns = value.cast_unsigned();
-            Some(())
-        })?;
-        column("time_added_ns", &mut |packet, value| {
-            let raw = packet.time_ns.checked_sub(value.cast_unsigned())?;
-            packet.raw_time_ns = Some(raw);
-            Some(())
-        })?;
-        let mut column = |name, set: &mut dyn FnMut(&mut Stored, bool) -> Option<()>| {
-            self.packets::<BoolType>(group, name, &places, &mut packets, set)
-        };
-        column("to_server", &mut |packet, value| {
-            packet.to_server = value;
-            Some(())
-        })?;
-        column("first_fragment", &mut |packet, value| {
-            packet.first_fragment = value;
+        column("first_fragment", &|packet, value| {
+            packet.first_fragment = value == 1;
             Some(())
         })?;
         Ok(Segment { rows, packets })
     }
 
     fn rows(&self, group: &RowGroupMetaData) -> Result<Vec<Row>, String> {
-        let protocols = self.column::<ByteArrayType>(group, "protocol")?;
-        let mut ends = ["client", "server"].map(|side| {
-            let addresses = self.column::<ByteArrayType>(group, &format!("{side}_address"))?;
-            let ports = self.column::<Int32Type>(group, &format!("{side}_port"))?;
-            let ends = addresses.values.iter().zip(&ports.values);
-            let ends = ends.map(|(address, &port)| Some(Endpoint {
-                address: address_of(address)?,
-                port: u16::try_from(port).ok()?,
-            }));
-            let ends: Option<Vec<Endpoint>> = ends.collect();
-            let ends = ends.ok_or_else(|| format!("a {side} is no address and port"))?;
-            Ok::<_, String>(ends.into_iter())
+        let address = Texts(|text: &[u8]| {
+            let address: IpAddr = std::str::from_utf8(text).ok()?.parse().ok()?;
+            Some(Address::from(address))
         });
-        let [clients, servers] = &mut ends;
-        let clients = clients.as_mut().map_err(|what| what.clone())?;
-        let servers = servers.as_mut().map_err(|what| what.clone())?;
-        let protocols = protocols.values.iter();
-        let rows = protocols.zip(clients).zip(servers);
-        rows.map(|((protocol, client), server)| {
-            let protocol = match protocol.data() {
-                b"tcp" => Protocol::Tcp,
-                b"udp" => Protocol::Udp,
-                _ => return Err("a protocol is neither tcp nor udp".to_owned()),
-            };
+        let protocol = Texts(|text: &[u8]| match text {
+            b"tcp" => Some(Protocol::Tcp),
+            b"udp" => Some(Protocol::Udp),
+            _ => None,
+        });
+        let protocols = self.column(group, "protocol", &protocol)?.values;
+        let end = |addresses, ports| {
+            let addresses = self.column(group, addresses, &address)?.values;
+            let ports = self.column(group, ports, &Numbers(4))?.values;
+            Ok::<_, String>(addresses.into_iter().zip(ports))
+        };
+        let clients = end("client_address", "client_port")?;
+        let servers = end("server_address", "server_port")?;
+        let endpoint = |(address, port)| {
+            let port = u16::try_from(port).map_err(|_| format!("there is no port {port}"))?;
+            Ok::<_, String>(Endpoint { address, port })
+        };
+        let rows = protocols.into_iter().zip(clients).zip(servers);
+        let rows = rows.map(|((protocol, client), server)| {
             Ok(Row {
                 protocol,
-                client,
-                server,
+                client: endpoint(client)?,
+                server: endpoint(server)?,
             })
-        })
-        .collect()
+        });
+        rows.collect()
     }
 
-    /// Where packets belong, and the segment with their rows set.
+    /// Where packets belong, and the packets with nothing but their rows.
     fn places(
         &self,
         group: &RowGroupMetaData,
         rows: usize,
     ) -> Result<(Places, Vec<Stored>), String> {
-        let column = self.column::<Int32Type>(group, PLACE)?;
-        let places = column.values.iter();
-        let places: Vec<usize> = places.map(|&place| place.cast_unsigned() as usize).collect();
-        let mut packets = vec![UNSET; places.len()];
+        let column = self.column(group, PLACE, &Numbers(4))?;
+        let mut packets = vec![UNSET; column.values.len()];
         let mut row = u32::MAX;
-        for (&place, &level) in places.iter().zip(&column.repeated) {
-            row = row.wrapping_add(u32::from(level == 0));
-            match packets.get_mut(place) {
+        for (&place, &begins) in column.values.iter().zip(&column.begins_row) {
+            row = row.wrapping_add(u32::from(begins));
+            match packets.get_mut(place as usize) {
                 Some(packet) if packet.row == u32::MAX && (row as usize) < rows => packet.row = row,
                 _ => return Err(format!("place {place} is not that of one packet")),
             }
         }
-        let levels = column.repeated;
-        if row.wrapping_add(1) as usize != rows || levels.len() != places.len() {
+        if column.begins_row.len() != packets.len() || row.wrapping_add(1) as usize != rows {
             return Err("not every row has packets".to_owned());
         }
-        Ok((Places { places, levels }, packets))
+        let places = column.values.iter().map(|&place| place as u32).collect();
+        let begins_row = column.begins_row;
+        Ok((Places { places, begins_row }, packets))
     }
 
     /// Sets something of each packet, but where the column has none.
-    fn packets<T: DataType>(
+    fn packets(
         &self,
         group: &RowGroupMetaData,
         name: &str,
         places: &Places,
         packets: &mut [Stored],
-        set: &mut dyn FnMut(&mut Stored, T::T) -> Option<()>,
+        set: &dyn Fn(&mut Stored, u64) -> Option<()>,
     ) -> Result<(), String> {
-        let column = self.column::<T>(group, &schema::of_packets(name))?;
-        if column.repeated != places.levels {
-            return Err(format!("column {name} has other rows than the first"));
+        let path = schema::of_packets(name);
+        let column = match self.type_of(group, &path) {
+            Type::BOOLEAN => self.column(group, &path, &Bits),
+            Type::INT64 => self.column(group, &path, &Numbers(8)),
+            _ => self.column(group, &path, &Numbers(4)),
+        }?;
+        if column.begins_row != places.begins_row {
+            return Err(format!("column {name} has other rows than {PLACE}"));
         }
         let mut values = column.values.into_iter();
         for (&place, is_defined) in places.places.iter().zip(column.is_defined) {
             if !is_defined {
                 continue;
             }
-            let done = values
-                .next()
-                .zip(packets.get_mut(place))
+            let value = values.next();
+            let packet = packets.get_mut(place as usize);
+            let is_set = value
+                .zip(packet)
                 .and_then(|(value, packet)| set(packet, value));
-            if done.is_none() {
+            if is_set.is_none() {
                 return Err(format!("column {name} has a value that cannot be"));
             }
         }
         Ok(())
     }
 
+    fn type_of(&self, group: &RowGroupMetaData, name: &str) -> Type {
+        group.column(self.columns[name]).column_type()
+    }
+
     /// One column of a row group, whole.
-    fn column<T: DataType>(
+    fn column<T: Copy>(
         &self,
         group: &RowGroupMetaData,
         name: &str,
+        values: &impl Values<T>,
     ) -> Result<Column<T>, String> {
-        let place = self.columns[name];
-        let metadata = group.column(place);
+        let metadata = group.column(self.columns[name]);
+        let description = metadata.column_descr();
         let rows = group.num_rows().cast_unsigned() as usize;
-        let values_left = group.column(self.columns[PLACE]).num_values().cast_unsigned() as usize;
-        let read = || {
-            let pages = SerializedPageReader::new(Arc::clone(&self.file), metadata, rows, None)?;
-            let pages = Checked {
-                pages,
-                values_left,
-                has_dictionary: false,
-            };
-            let description = metadata.column_descr_ptr();
-            let deepest = description.max_def_level();
-            let mut reader = ColumnReaderImpl::<T>::new(description, Box::new(pages));
-            let (mut defined, mut repeated, mut values) = (Vec::new(), Vec::new(), Vec::new());
-            let (read, ..) = reader.read_records(
-                rows,
-                Some(&mut defined),
-                Some(&mut repeated),
-                &mut values,
-            )?;
-            let is_defined = defined.into_iter().map(|level| level == deepest).collect();
-            Ok::<_, parquet::errors::ParquetError>((read, Column { values, is_defined, repeated }))
+        let most = if description.max_rep_level() > 0 {
+            group
+                .column(self.columns[PLACE])
+                .num_values()
+                .cast_unsigned() as usize
+        } else {
+            rows
         };
-        match read() {
-            Ok((read, column)) if read == rows => Ok(column),
-            Ok((read, _)) => Err(format!("column {name} ends behind row {read} of {rows}")),
+        let pages = SerializedPageReader::new(Arc::clone(&self.file), metadata, rows, None);
+        let column = pages.and_then(|pages| pages::read(pages, description, most, values));
+        match column {
+            Ok(column) if column.is_defined.len() == most => Ok(column),
+            Ok(column) => Err(format!(
+                "column {name} ends behind element {} of {most}",
+                column.is_defined.len()
+            )),
             Err(error) => Err(format!("column {name}: {error}")),
         }
     }
-}
-
-/// What was read of a column.
-struct Column<T: DataType> {
-    values: Vec<T::T>,
-    /// For each element, whether there is a value.
-    is_defined: Vec<bool>,
-    repeated: Vec<i16>,
 }
 
 const PLACE: &str = "packets.list.element.place";
@@ -373,10 +388,4 @@ fn columns_of(metadata: &ParquetMetaData) -> Result<BTreeMap<String, usize>, Tab
         };
     }
     Ok(places)
-}
-
-fn address_of(text: &ByteArray) -> Option<Address> {
-    let text = std::str::from_utf8(text.data()).ok()?;
-    let address: std::net::IpAddr = text.parse().ok()?;
-    Some(address.into())
 }

@@ -14,14 +14,15 @@ pub(super) const FACTS_KEY: &str = "equipoise.trace";
 /// One row for each connection and segment; in a row one element for each packet.
 const MESSAGE: &str = "
 message equipoise_table {
-    optional int64 connection (integer(64, false));
+    required int64 connection (integer(64, false));
     required int32 segment (integer(32, false));
     required binary protocol (string);
     required binary client_address (string);
     required int32 client_port (integer(16, false));
     required binary server_address (string);
     required int32 server_port (integer(16, false));
-    optional binary basis (string);
+    required binary basis (string);
+    required boolean second_leg;
     required boolean established;
     optional binary close (string);
     required int64 first_time_ns (integer(64, false));

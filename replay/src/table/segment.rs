@@ -98,10 +98,10 @@ impl Segment {
 /// What a row says of its connection besides, up to the end of the segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Summary {
-    /// None for packets that were left out of all connections.
-    pub(super) connection: Option<u64>,
-    pub(super) basis: Option<Basis>,
+    pub(super) connection: u64,
+    pub(super) basis: Basis,
     pub(super) established: bool,
+    pub(super) is_second_leg: bool,
     pub(super) close: Option<Close>,
     pub(super) first_ns: u64,
     pub(super) last_ns: u64,
@@ -115,20 +115,13 @@ pub(super) struct Summary {
 pub(super) struct Collector {
     segment: Segment,
     rows: Vec<Open>,
-    index: HashMap<Key, u32, FixedState>,
-}
-
-/// Whose packets share a row.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Key {
-    Connection(u64),
-    /// Of no connection: the protocol, the lower end and the higher one.
-    LeftOut(Protocol, Endpoint, Endpoint),
+    /// Places of connections in `rows`. Never iterated.
+    index: HashMap<u64, u32, FixedState>,
 }
 
 /// A row in the making.
 struct Open {
-    flow: Option<FlowId>,
+    flow: FlowId,
     summary: Summary,
     /// Who sent the first packet is the server.
     is_turned: bool,
@@ -142,20 +135,10 @@ impl Collector {
 
     /// Takes in the next packet.
     pub(super) fn add(&mut self, seen: &Seen) {
-        let Seen {
-            decoded, observed, ..
-        } = seen;
+        let decoded = &seen.decoded;
         let packet = &decoded.packet;
         let [source, destination] = ends_of(packet);
-        let key = match observed {
-            Some(observed) => Key::Connection(observed.connection),
-            None => Key::LeftOut(
-                packet.protocol,
-                source.min(destination),
-                source.max(destination),
-            ),
-        };
-        let place = *self.index.entry(key).or_insert_with(|| {
+        let place = *self.index.entry(seen.connection).or_insert_with(|| {
             self.segment.rows.push(Row {
                 protocol: packet.protocol,
                 client: source,
@@ -185,7 +168,7 @@ impl Collector {
 
     /// Takes in what is known of a connection at its end.
     pub(super) fn end(&mut self, connection: &Connection) {
-        if let Some(&place) = self.index.get(&Key::Connection(connection.number)) {
+        if let Some(&place) = self.index.get(&connection.number) {
             let sender = self.segment.rows[place as usize].client;
             self.rows[place as usize].learn(connection, sender);
         }
@@ -202,9 +185,8 @@ impl Collector {
         let mut turned = Vec::with_capacity(rows.len());
         let mut summaries = Vec::with_capacity(rows.len());
         for (mut open, row) in rows.into_iter().zip(&mut segment.rows) {
-            if let Some(flow) = open.flow
-                && let Some(connection) = connection(flow)
-                && open.summary.connection == Some(connection.number)
+            if let Some(connection) = connection(open.flow)
+                && open.summary.connection == connection.number
             {
                 open.learn(&connection, row.client);
             }
@@ -226,11 +208,12 @@ impl Collector {
 impl Open {
     fn begin(seen: &Seen) -> Self {
         Self {
-            flow: seen.observed.map(|observed| observed.flow),
+            flow: seen.flow,
             summary: Summary {
-                connection: seen.observed.map(|observed| observed.connection),
-                basis: None,
+                connection: seen.connection,
+                basis: Basis::LowerPort,
                 established: false,
+                is_second_leg: false,
                 close: None,
                 first_ns: seen.time.0,
                 last_ns: seen.time.0,
@@ -254,14 +237,14 @@ impl Open {
         traffic.packets += 1;
         traffic.bytes += u64::from(seen.decoded.packet.length);
         traffic.payload_bytes += u64::from(seen.decoded.payload_length);
-        let response = seen.observed.and_then(|observed| observed.first_response_ns);
-        self.has_response |= response.is_some();
+        self.has_response |= seen.is_response;
     }
 
     fn learn(&mut self, connection: &Connection, first_sender: Endpoint) {
         self.is_turned = connection.client != first_sender;
         let summary = &mut self.summary;
-        summary.basis = Some(connection.basis);
+        summary.basis = connection.basis;
+        summary.is_second_leg = connection.is_second_leg;
         summary.established = connection.established;
         summary.close = connection.close;
         summary.first_response_ns = connection.first_response_ns.filter(|_| self.has_response);

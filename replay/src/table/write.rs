@@ -2,11 +2,13 @@
 
 use std::io::{self, Write};
 
+use crc32fast::Hasher;
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 
+use super::facts::Extent;
 use super::schema;
 use super::segment::{Row, Segment, Stored, Summary};
 use crate::track::{Basis, Close, Traffic};
@@ -14,29 +16,43 @@ use crate::track::{Basis, Close, Traffic};
 /// A table being written.
 pub(super) struct Writer<W: Write + Send> {
     file: SerializedFileWriter<Watched<W>>,
-    segments: u32,
+    segments: Vec<Extent>,
 }
 
 impl<W: Write + Send> Writer<W> {
     pub(super) fn new(out: W) -> io::Result<Self> {
-        let out = Watched { out, error: None };
+        let out = Watched {
+            out,
+            error: None,
+            length: 0,
+            checksum: Hasher::new(),
+        };
         let file = schema::schema()
             .and_then(|schema| SerializedFileWriter::new(out, schema, schema::properties()));
         Ok(Self {
             file: file.map_err(io::Error::other)?,
-            segments: 0,
+            segments: Vec::new(),
         })
     }
 
     /// Writes a segment and what its rows say besides.
     pub(super) fn write(&mut self, segment: &Segment, summaries: &[Summary]) -> io::Result<()> {
         let written = self.write_group(segment, summaries);
-        self.segments += 1;
+        let written = written.and_then(|()| Ok(self.file.flush()?));
+        let out = self.file.inner_mut();
+        self.segments.push(Extent {
+            end_byte: out.length,
+            crc32: std::mem::take(&mut out.checksum).finalize(),
+        });
         self.outcome(written)
     }
 
-    /// Writes the facts and ends the file.
-    pub(super) fn finish(mut self, facts: String) -> io::Result<()> {
+    /// Writes what `facts` makes of the segments, and ends the file.
+    pub(super) fn finish(
+        mut self,
+        facts: impl FnOnce(Vec<Extent>) -> serde_json::Result<String>,
+    ) -> io::Result<()> {
+        let facts = facts(std::mem::take(&mut self.segments))?;
         let facts = KeyValue::new(schema::FACTS_KEY.to_owned(), facts);
         self.file.append_key_value_metadata(facts);
         let written = self.file.finish().map(|_| ());
@@ -54,7 +70,7 @@ impl<W: Write + Send> Writer<W> {
         segment: &Segment,
         summaries: &[Summary],
     ) -> Result<(), ParquetError> {
-        let number = self.segments;
+        let number = self.segments.len() as u32;
         let mut group = self.file.next_row_group()?;
         write_rows(&mut group, number, &segment.rows, summaries)?;
         write_packets(&mut group, segment)?;
@@ -84,16 +100,27 @@ fn write_rows<W: Write + Send>(
         let values = rows.iter().map(|row| Some(i32::from(of(row))));
         put::<Int32Type, W>(group, values, None)
     };
-    long(group, &|row| row.connection)?;
+    long(group, &|row| Some(row.connection))?;
     let segments = rows.iter().map(|_| Some(number.cast_signed()));
     put::<Int32Type, W>(group, segments, None)?;
-    texts(group, &mut rows.iter().map(|row| Some(row.protocol.to_string())))?;
-    texts(group, &mut rows.iter().map(|row| Some(row.client.address.to_string())))?;
+    texts(
+        group,
+        &mut rows.iter().map(|row| Some(row.protocol.to_string())),
+    )?;
+    texts(
+        group,
+        &mut rows.iter().map(|row| Some(row.client.address.to_string())),
+    )?;
     port(group, &|row| row.client.port)?;
-    texts(group, &mut rows.iter().map(|row| Some(row.server.address.to_string())))?;
+    texts(
+        group,
+        &mut rows.iter().map(|row| Some(row.server.address.to_string())),
+    )?;
     port(group, &|row| row.server.port)?;
-    let bases = summaries.iter().map(|row| row.basis.map(basis_name));
-    texts(group, &mut bases.map(|name| name.map(str::to_owned)))?;
+    let bases = summaries.iter().map(|row| basis_name(row.basis));
+    texts(group, &mut bases.map(|name| Some(name.to_owned())))?;
+    let legs = summaries.iter().map(|row| Some(row.is_second_leg));
+    put::<BoolType, W>(group, legs, None)?;
     let established = summaries.iter().map(|row| Some(row.established));
     put::<BoolType, W>(group, established, None)?;
     let closes = summaries.iter().map(|row| row.close.map(close_name));
@@ -210,10 +237,13 @@ pub(super) fn close_name(close: Close) -> &'static str {
     }
 }
 
-/// Keeps what the system said when it failed, which the crate turns into text.
+/// Sums up what is written, and keeps what the system said when it failed, which the crate turns
+/// into text.
 struct Watched<W> {
     out: W,
     error: Option<io::Error>,
+    length: u64,
+    checksum: Hasher,
 }
 
 impl<W: Write> Watched<W> {
@@ -229,7 +259,10 @@ impl<W: Write> Watched<W> {
 impl<W: Write> Write for Watched<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.out.write(bytes);
-        self.keep(written)
+        let count = self.keep(written)?;
+        self.length += count as u64;
+        self.checksum.update(&bytes[..count]);
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {

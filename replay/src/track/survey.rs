@@ -25,8 +25,11 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// Counts one connection.
+    /// Counts one connection, unless it is a second leg, which no run sees.
     pub fn count(&mut self, connection: &Connection) {
+        if connection.is_second_leg {
+            return;
+        }
         let (count, first) = self
             .counts
             .entry((connection.protocol, connection.server))

@@ -5,12 +5,16 @@ mod captures;
 mod services;
 mod utc;
 
+use std::fmt::Write as _;
+
 use super::Colour;
 use super::figures::{Paint, by_reason, count, counted, plain, wrap};
 use crate::inspect::Inspection;
 
 /// Cells of a label.
 const LABEL: usize = 9;
+/// Warnings that are all shown.
+const MOST_WARNINGS: usize = 8;
 
 /// Draws the whole of it, `width` columns wide.
 pub fn render(inspection: &Inspection, width: usize, colour: Colour) -> String {
@@ -25,7 +29,7 @@ pub fn render(inspection: &Inspection, width: usize, colour: Colour) -> String {
     }
     if let Some(command) = &inspection.replay {
         let title = paint.dim("replay the busiest service:");
-        out.push_str(&format!("\n{title}\n  {}\n", plain(command)));
+        let _ = write!(out, "\n{title}\n  {}\n", plain(command));
     }
     out
 }
@@ -96,7 +100,162 @@ fn facts(out: &mut String, inspection: &Inspection, width: usize, paint: Paint) 
         found => count(found),
     };
     line("services", &found, false);
-    for warning in &inspection.warnings {
+    let warnings = &inspection.warnings;
+    for warning in warnings.iter().take(MOST_WARNINGS) {
         line("warning", &plain(warning), true);
+    }
+    let untold = warnings.len().saturating_sub(MOST_WARNINGS);
+    if untold > 0 {
+        line("", &counted(untold as u64, "more warning"), true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::{BasisCount, ClosedBy, Rest, Service, Total, Traffic};
+    use crate::model::{Capture, Latency};
+
+    fn service(name: &str) -> Service {
+        let traffic = Traffic {
+            packets: 12_345_678,
+            bytes: 12_345_678_901,
+            payload_bytes: 12_000_000_000,
+        };
+        Service {
+            service: name.to_owned(),
+            connections: 1_234_567,
+            clients: 899_000,
+            clients_exact: false,
+            to_server: traffic,
+            to_client: traffic,
+            first_ns: Some(0),
+            last_ns: Some(86_400_000_000_000),
+            established: Some(1_200_000),
+            closed_by: Some(ClosedBy {
+                fin: 1_000_000,
+                reset: 200_000,
+                neither: 34_567,
+            }),
+            basis: BasisCount {
+                syn: 1_200_000,
+                lower_port: 34_567,
+                ..BasisCount::default()
+            },
+            observed_first_response: Some(Latency {
+                count: 1_100_000,
+                mean_us: 13_000.0,
+                median_us: 12_000.0,
+                p95_us: 123_456.0,
+                p99_us: 654_321.0,
+            }),
+        }
+    }
+
+    fn inspection() -> Inspection {
+        let total = Total {
+            packets: 123_456_789,
+            bytes: 98_765_432_109,
+            first_ns: Some(1_700_000_000_000_000_000),
+            last_ns: Some(1_700_086_400_000_000_000),
+        };
+        let capture = Capture {
+            name: "day\u{7}.pcap".to_owned(),
+            packets: total.packets,
+            bytes: total.bytes,
+            first_ns: total.first_ns,
+            last_ns: total.last_ns,
+            link_types: vec!["ethernet".to_owned(), "linux_sll2".to_owned()],
+            warnings: vec!["day.pcap is cut short".to_owned()],
+        };
+        Inspection {
+            schema: crate::inspect::SCHEMA.to_owned(),
+            partial: true,
+            captures: vec![capture],
+            total,
+            protocols: std::iter::once("tcp".to_owned())
+                .map(|name| (name, crate::inspect::ProtocolCount::default()))
+                .collect(),
+            skipped_packets: [("not IP".to_owned(), 7)].into(),
+            left_out: crate::model::LeftOut::default(),
+            services_found: 12,
+            services: vec![
+                service("tcp:203.0.113.200:65535"),
+                service("udp:[2001:db8::1]:53"),
+            ],
+            rest: Some(Rest {
+                services: 10,
+                connections: 1,
+                ..Rest::default()
+            }),
+            replay: Some("equipoise replay x".to_owned()),
+            warnings: (0..10).map(|n| format!("warning {n}")).collect(),
+        }
+    }
+
+    #[test]
+    fn large_figures_fit_a_narrow_terminal() {
+        let text = render(&inspection(), 80, Colour::Never);
+        insta::assert_snapshot!(text, @r"
+        capture            packets    GB    seconds  link type
+        day\u{7}.pcap  123,456,789  98.8  86400.000  ethernet, linux_sll2
+          day.pcap is cut short
+
+        partial  the reading was broken off: all figures stand for what was read by then
+        time     2023-11-14 22:13:20.000 to 2023-11-15 22:13:20.000 UTC, 86400.000 s
+        decoded  no TCP
+        skipped  7 packets: 7 not IP
+        services 12
+        warning  warning 0
+        warning  warning 1
+        warning  warning 2
+        warning  warning 3
+        warning  warning 4
+        warning  warning 5
+        warning  warning 6
+        warning  warning 7
+                 2 more warnings
+
+                                                      ─────── GB
+        service                      conns   clients    in   out  seconds
+        tcp:203.0.113.200:65535  1,234,567  899,000+  12.3  12.3  86400.0
+        udp:[2001:db8::1]:53     1,234,567  899,000+  12.3  12.3  86400.0
+        10 more services: 1 connection, 0 packets, 0 B
+
+                                              ───────────────── closed by   response, ms
+        service                  established        FIN      RST  neither  median    p95
+        tcp:203.0.113.200:65535    1,200,000  1,000,000  200,000   34,567    12.0  123.5
+        udp:[2001:db8::1]:53       1,200,000  1,000,000  200,000   34,567    12.0  123.5
+        in: from clients; bytes: of IP packets; response: from a client's first payload
+          to the server's
+        mid-stream: of 69,134 connections neither SYN nor SYN-ACK is there; the end with
+          the lower port is taken for the server
+        + at least: too many clients to tell all of them apart
+
+        replay the busiest service:
+          equipoise replay x
+        ");
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 80),
+            "{text}"
+        );
+        let wide = render(&inspection(), 120, Colour::Never);
+        for column in ["12,345,678", "mid-stream %"] {
+            assert!(
+                wide.contains(column) && !text.contains(column),
+                "{column}: {wide}"
+            );
+        }
+    }
+
+    #[test]
+    fn colours_change_no_letter() {
+        let coloured = render(&inspection(), 100, Colour::Ansi);
+        let mut plain = coloured.clone();
+        for code in ["[0m", "[1m", "[2m", "[31m"] {
+            plain = plain.replace(&format!("\u{1b}{code}"), "");
+        }
+        assert_ne!(plain, coloured);
+        assert_eq!(plain, render(&inspection(), 100, Colour::Never));
     }
 }

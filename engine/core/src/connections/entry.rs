@@ -98,16 +98,16 @@ pub(crate) struct Entry {
     pub(crate) input_only: bool,
     protocol: Option<Protocol>,
     pub(crate) deadline: Timestamp,
+    pub(crate) service: u32,
+    binding: u32,
+    /// The place of the bucket of its timer, which is not later than its deadline.
+    pub(super) queued: u32,
+    /// The flow that finds it, [`INDEX`] or [`NOTHING`].
+    pub(super) found_by: u32,
     packets_in: u64,
     bytes_in: u64,
     packets_out: u64,
     bytes_out: u64,
-    pub(crate) service: u32,
-    binding: u32,
-    /// The bucket of the timer that waits for it, which is not later than its deadline's.
-    pub(super) queued: u32,
-    /// The flow that finds it, [`INDEX`] or [`NOTHING`].
-    pub(super) found_by: u32,
     /// Of a connection, the template that controls it; of a template, how many connections it
     /// controls; of a free slot, the next free one.
     link: u32,
@@ -120,33 +120,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// A free slot, before `next`.
-    pub(super) const fn free(next: Slot) -> Self {
-        Self {
-            client: [0; 2],
-            client_port: 0,
-            destination_port: 0,
-            kind: EntryKind::Free,
-            state: State::None,
-            input_only: false,
-            protocol: None,
-            deadline: Timestamp(u64::MAX),
-            packets_in: 0,
-            bytes_in: 0,
-            packets_out: 0,
-            bytes_out: 0,
-            service: 0,
-            binding: 0,
-            queued: NOT_QUEUED,
-            found_by: NOTHING,
-            link: next,
-            timeout_s: 0,
-            destination: [0; 2],
-            first_response_ns: NEVER,
-            serial: 0,
-        }
-    }
-
+    #[inline]
     pub(super) fn new(new: &NewEntry, found_by: u32, serial: u64) -> Self {
         let Key {
             client,
@@ -167,12 +141,20 @@ impl Entry {
             state: new.state,
             input_only: new.input_only,
             protocol,
+            deadline: Timestamp(u64::MAX),
             service: new.service,
             binding: new.binding.word(),
+            queued: NOT_QUEUED,
             found_by,
+            packets_in: 0,
+            bytes_in: 0,
+            packets_out: 0,
+            bytes_out: 0,
+            link,
+            timeout_s: 0,
             destination: words(destination),
+            first_response_ns: NEVER,
             serial,
-            ..Self::free(link)
         }
     }
 
@@ -245,6 +227,12 @@ impl Entry {
         if matches!(self.kind, EntryKind::Template) {
             self.link = self.link.saturating_add_signed(by);
         }
+    }
+
+    /// A slot to use again, before `next`.
+    pub(super) const fn set_free(&mut self, next: Slot) {
+        self.kind = EntryKind::Free;
+        self.link = next;
     }
 
     pub(super) const fn next_free(&self) -> Slot {

@@ -50,6 +50,7 @@ impl Slab {
     }
 
     /// The slot that the entry was put into: the one freed last, or a new one.
+    #[inline]
     pub(super) fn insert(&mut self, entry: Entry) -> Slot {
         self.live += 1;
         let slot = self.free;
@@ -75,9 +76,12 @@ impl Slab {
         slot
     }
 
+    #[inline]
     pub(super) fn remove(&mut self, slot: Slot) -> Option<Entry> {
         let next = self.free;
-        let removed = core::mem::replace(self.get_mut(slot)?, Entry::free(next));
+        let entry = self.get_mut(slot)?;
+        let removed = entry.clone();
+        entry.set_free(next);
         self.free = slot;
         self.live -= 1;
         Some(removed)

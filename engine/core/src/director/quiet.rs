@@ -79,9 +79,10 @@ impl<O: Observer> Director<O> {
     ///   a direct-routing connection do not keep it alive.
     /// - They are told before the director learns of a time half of the limit or more after the
     ///   first of them.
-    /// - Their times do not go back, as the director's do not.
-    /// - The flow's ends do not both belong to services, and packets bear no marks.
-    /// - `sloppy_tcp` is off, and no server is deleted.
+    /// - Before the director's end and before it is changed it is told the time of the latest
+    ///   packet, held back or not ([`Director::advance`]).
+    /// - Times of packets do not go back.
+    /// - Packets bear no marks, `sloppy_tcp` is off, and no server is deleted.
     pub fn quiet(
         &mut self,
         flow: FlowId,
@@ -125,10 +126,9 @@ impl<O: Observer> Director<O> {
             }
         }
         if let Some(latest) = latest {
-            let timeout_s = entry.state.timeout_s(&self.settings.timeouts);
             // A packet that was passed after them may have moved the deadline further.
-            let deadline = latest.plus_seconds(timeout_s).max(entry.deadline);
-            if !entry.postpone(deadline) {
+            let end = self.lifetimes.end(entry.state, latest);
+            if !entry.postpone(end.max(entry.deadline)) {
                 self.connections.queue(slot);
             }
         }

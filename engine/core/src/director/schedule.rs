@@ -116,9 +116,8 @@ impl<O: Observer> Director<O> {
             entry.count_in(1, u64::from(packet.length));
         }
         if !is_one_packet {
-            let timeout_s = state.timeout_s(&self.settings.timeouts);
-            self.connections
-                .restart(slot, self.now.plus_seconds(timeout_s));
+            let end = self.lifetimes.end(state, self.now);
+            self.connections.restart(slot, end);
         }
         slot
     }

@@ -92,7 +92,7 @@ pub(super) fn draw(out: &mut String, inspection: &Inspection, width: usize, pain
 /// How many rows were left out here.
 fn tell(grid: &mut Grid, untold: &mut u64, paint: Paint) {
     if *untold > 0 {
-        let text = format!("  {} more", counted(*untold, "capture"));
+        let text = format!("  {}", counted(*untold, "more capture"));
         grid.push(Line::Across(paint.dim(&text)));
         *untold = 0;
     }

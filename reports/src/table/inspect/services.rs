@@ -86,12 +86,12 @@ fn connections(services: &[Service]) -> Vec<Filled> {
                     .map_or_else(dash, |closed| count(part(closed)))
             })
         };
-        columns.push(closed("FIN", 2, |closed| closed.fin));
-        columns.push(closed("RST", 2, |closed| closed.reset));
-        columns.push(closed("neither", 2, |closed| closed.neither));
+        columns.push(closed("FIN", 1, |closed| closed.fin));
+        columns.push(closed("RST", 1, |closed| closed.reset));
+        columns.push(closed("neither", 1, |closed| closed.neither));
     }
     if services.iter().any(is_mid_stream) {
-        columns.push(of(right("mid-stream %", 1), &|service| {
+        columns.push(of(right("mid-stream %", 2), &|service| {
             let is_tcp = service.closed_by.is_some();
             percent(service.mid_stream_share().filter(|_| is_tcp))
         }));
@@ -127,8 +127,8 @@ fn grid(columns: Vec<Filled>) -> Grid {
 fn rest_line(rest: &Rest) -> String {
     let packets = rest.to_server.packets + rest.to_client.packets;
     format!(
-        "{} more: {}, {}, {}",
-        counted(rest.services, "service"),
+        "{}: {}, {}, {}",
+        counted(rest.services, "more service"),
         counted(rest.connections, "connection"),
         counted(packets, "packet"),
         bytes(rest.to_server.bytes + rest.to_client.bytes)
@@ -138,17 +138,24 @@ fn rest_line(rest: &Rest) -> String {
 fn notes(services: &[Service]) -> Vec<String> {
     let mut notes = Vec::new();
     if !services.is_empty() {
-        let response = "response: from a client's first payload to the server's";
-        notes.push(format!(
-            "in: from clients; bytes: of IP packets; {response}"
-        ));
+        let is_seen = |service: &Service| service.observed_first_response.is_some();
+        let response = if services.iter().any(is_seen) {
+            "; response: from a client's first payload to the server's"
+        } else {
+            ""
+        };
+        notes.push(format!("in: from clients; bytes: of IP packets{response}"));
     }
-    if services.iter().any(is_mid_stream) {
-        notes.push(
-            "mid-stream: neither SYN nor SYN-ACK is in the capture, and the end with the lower \
-             port is taken for the server"
-                .to_owned(),
-        );
+    let mid_stream: u64 = services
+        .iter()
+        .map(|service| service.basis.lower_port)
+        .sum();
+    if mid_stream > 0 {
+        notes.push(format!(
+            "mid-stream: of {} neither SYN nor SYN-ACK is there; the end with the lower port is \
+             taken for the server",
+            counted(mid_stream, "connection")
+        ));
     }
     if services.iter().any(|service| !service.clients_exact) {
         notes.push("+ at least: too many clients to tell all of them apart".to_owned());
