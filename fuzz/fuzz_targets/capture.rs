@@ -1,6 +1,6 @@
 //! A capture of any bytes is refused with one line or read to its end, and what it holds can be
-//! replayed: the tracker counts every packet once, the director every connection, and batches
-//! decide as single calls do.
+//! replayed: the tracker counts every packet once, the director every connection, batches decide
+//! as single calls do, and what the tracker holds back changes nothing.
 #![no_main]
 
 use std::sync::Arc;
@@ -11,8 +11,9 @@ use equipoise_core::{
     Settings, Sysctls, Tag, Timeouts, Timestamp, Traffic,
 };
 use equipoise_replay::capture::Source;
-use equipoise_replay::trace::{Trace, TracePacket};
-use equipoise_replay::track::{EndpointCount, survey};
+use equipoise_replay::decode::{Decoder, Tunnels};
+use equipoise_replay::trace::{Event, Trace, TracePacket};
+use equipoise_replay::track::{EndpointCount, Endpoints, Holding, Retention, Tracker};
 use equipoise_schedulers::registry;
 use libfuzzer_sys::fuzz_target;
 
@@ -42,46 +43,69 @@ fuzz_target!(|bytes: &[u8]| {
         let single = replay(settings(false), &packets, &endpoints);
         let batched = replay(settings(true), &packets, &endpoints);
         assert_eq!(single, batched);
+        if !sloppy_tcp && packets.len() < MOST_PACKETS {
+            let held = replay_held(settings(true), bytes, &endpoints);
+            assert_eq!(single, held);
+        }
     }
 });
 
 /// The packets, and who serves most.
 fn read(bytes: &[u8]) -> Option<(Vec<TracePacket>, Vec<EndpointCount>)> {
     let source = Source::from_bytes("capture", bytes);
-    let mut trace = match Trace::open(&[source]) {
+    let decoder = Decoder {
+        tunnels: if bytes.len() % 4 < 2 {
+            Tunnels::Outer
+        } else {
+            Tunnels::Inner
+        },
+        ..Decoder::default()
+    };
+    // Nothing is forgotten, so that every flow has its number for ever.
+    let tracker = Tracker::new(Retention::FOR_EVER, None);
+    let mut trace = match Trace::open(&[source], decoder, tracker) {
         Ok(trace) => trace,
         Err(error) => {
             assert_one_line(&error.to_string());
             return None;
         }
     };
-    let mut packets = Vec::new();
+    let (mut packets, mut ended) = (Vec::new(), Vec::new());
     let mut batch = Vec::new();
     let (mut count, mut length, mut payload) = (0, 0, 0);
     let (mut last, mut connections) = ((Timestamp(0), 0), 0);
     loop {
         match trace.next_batch(&mut batch) {
-            Ok(true) => assert!(!batch.is_empty()),
+            Ok(true) => {}
             Ok(false) => break,
             Err(error) => assert_one_line(&error.to_string()),
         }
-        for packet in &batch {
+        for event in &batch {
+            let Event::Packet(packet) = event else {
+                panic!("nothing is held back");
+            };
             assert!(packet.time >= last.0 && packet.number > last.1);
             last = (packet.time, packet.number);
             connections += u64::from(packet.observed.begins);
-            assert!((1..=connections).contains(&packet.observed.connection));
+            assert!(packet.observed.connection >= connections || !packet.observed.begins);
             assert!(packet.payload_length <= packet.packet.length);
             count += 1;
             length += u64::from(packet.packet.length);
             payload += u64::from(packet.payload_length);
+            if packets.len() < MOST_PACKETS {
+                packets.push(*packet);
+            }
         }
-        packets.extend(batch.iter().take(MOST_PACKETS - packets.len()));
+        ended.extend(trace.ended());
     }
+    ended.extend(trace.ended());
     trace
         .warnings()
         .for_each(|warning| assert_one_line(&warning.to_string()));
-    let totals = trace.totals();
-    assert_eq!(totals.frames, count + totals.skipped.values().sum::<u64>());
+    let (totals, inferred) = (trace.totals(), trace.inferred());
+    let left_out = inferred.copies + inferred.second_leg_packets;
+    let skipped: u64 = totals.skipped.values().sum();
+    assert_eq!(totals.frames, count + left_out + skipped);
     assert_eq!(
         totals.frames,
         trace
@@ -89,19 +113,21 @@ fn read(bytes: &[u8]) -> Option<(Vec<TracePacket>, Vec<EndpointCount>)> {
             .map(|capture| capture.facts.packets)
             .sum::<u64>()
     );
-    let tracked = trace.tracker().connections();
-    assert_eq!(tracked.len() as u64, connections);
+    assert_eq!(ended.len() as u64, connections + inferred.second_legs);
     let (mut told, mut told_length, mut told_payload) = (0, 0, 0);
-    for connection in tracked {
+    let mut endpoints = Endpoints::default();
+    for connection in &ended {
         assert!(connection.first <= connection.last);
         for traffic in [connection.to_server, connection.to_client] {
             told += traffic.packets;
             told_length += traffic.bytes;
             told_payload += traffic.payload_bytes;
         }
+        endpoints.count(connection);
     }
-    assert_eq!((told, told_length, told_payload), (count, length, payload));
-    let endpoints = survey(tracked);
+    assert_eq!(told, count + left_out);
+    assert!(told_length >= length && told_payload >= payload);
+    let endpoints = endpoints.busiest();
     assert_eq!(
         endpoints.iter().map(|found| found.connections).sum::<u64>(),
         connections
@@ -128,7 +154,7 @@ fn replay(
         .map(|(kind, found)| add(&mut director, kind, found))
         .collect();
     for (number, packet) in (0..).zip(packets) {
-        director.packet(packet.time, &packet.packet, Tag(number as u64));
+        director.packet(packet.time, &packet.packet, Tag(packet.number));
         if let Some(elapsed_ns) = packet.observed.first_response_ns {
             director.first_response(&packet.packet, elapsed_ns);
         }
@@ -156,6 +182,53 @@ fn replay(
             .count(),
         closed
     );
+    decisions.sort_by_key(|decision| decision.tag);
+    decisions
+}
+
+/// The decisions, fed as a run is: by flow, with what changes nothing in sums.
+fn replay_held(settings: Settings, bytes: &[u8], endpoints: &[EndpointCount]) -> Vec<Decision> {
+    let mut director = Director::new(settings, Watch::default());
+    let services: Vec<_> = (0..4)
+        .zip(endpoints)
+        .map(|(kind, found)| add(&mut director, kind, found))
+        .collect();
+    let holding = Holding::new(settings.quiet_limit());
+    let tracker = Tracker::new(Retention::FOR_EVER, Some(holding));
+    let decoder = Decoder {
+        tunnels: if bytes.len() % 4 < 2 {
+            Tunnels::Outer
+        } else {
+            Tunnels::Inner
+        },
+        ..Decoder::default()
+    };
+    let source = Source::from_bytes("capture", bytes);
+    let Ok(mut trace) = Trace::open(&[source], decoder, tracker) else {
+        return Vec::new();
+    };
+    let mut batch = Vec::new();
+    loop {
+        match trace.next_batch(&mut batch) {
+            Ok(true) | Err(_) => {}
+            Ok(false) => break,
+        }
+        for event in &batch {
+            match event {
+                Event::Packet(packet) => {
+                    let (flow, tag) = (packet.observed.flow, Tag(packet.number));
+                    director.packet_of_flow(packet.time, flow, &packet.packet, tag);
+                }
+                Event::Told(told) => {
+                    director.quiet(told.flow, &told.sample, &told.quiet);
+                }
+            }
+        }
+    }
+    director.settle();
+    check(&mut director, &services);
+    director.finish();
+    let mut decisions = director.observer.decisions;
     decisions.sort_by_key(|decision| decision.tag);
     decisions
 }

@@ -194,7 +194,7 @@ pub fn replay(
             fallback: fallback.clone(),
         };
         let names = trace.captures().map(|capture| capture.name.to_owned());
-        runs = start_runs(&plans, &common, names.collect(), options.decisions)?;
+        runs = start_runs(&plans, &common, &names.collect(), options.decisions)?;
     }
     let mut is_partial = false;
     while more {
@@ -261,7 +261,7 @@ fn tracker_for(setup: &Setup, options: &Options, watch: &Watch) -> Tracker {
     #[expect(clippy::cast_sign_loss, reason = "neither is negative; it saturates")]
     let limit_ns = (limit_ns as f64 / options.time_scale) as u64;
     let may_hold = watch.may_hold() && !setup.switches.sysctls.sloppy_tcp && !options.pass_all;
-    let holding = may_hold.then(|| Holding::new(limit_ns, watch.keys().to_vec()));
+    let holding = may_hold.then(|| Holding::new(limit_ns));
     Tracker::new(Retention::default(), holding)
 }
 
@@ -333,13 +333,13 @@ fn settings_of(setup: &Setup) -> Settings {
 fn start_runs(
     plans: &[Plan],
     common: &Common<'_>,
-    captures: Arc<[String]>,
+    captures: &Arc<[String]>,
     with_decisions: bool,
 ) -> Result<Vec<Run>, ReplayError> {
     let mut runs = Vec::new();
     for Plan { label, chosen } in plans {
         let spool = if with_decisions {
-            let spool = Spool::new(label.clone(), Arc::clone(&captures));
+            let spool = Spool::new(label.clone(), Arc::clone(captures));
             Some(spool.map_err(|source| ReplayError::System { source })?)
         } else {
             None

@@ -158,7 +158,7 @@ impl Tracker {
             let lasts = flow.lasts();
             self.told.extend(holding::tell(FlowId(place), flow, lasts));
             self.ended.push(flow.connection());
-            flow.begin_again(self.connections, now, packet);
+            flow.begin_again(self.connections, now, packet, side);
             side = 0;
             begins = true;
         }
@@ -311,11 +311,7 @@ impl Tracker {
     fn begin(&mut self, now: Timestamp, packet: &Packet, hash: u64) -> u32 {
         self.connections += 1;
         self.tcp_connections += u64::from(packet.protocol == equipoise_core::Protocol::Tcp);
-        let always_passed = self
-            .holding
-            .as_ref()
-            .is_none_or(|holding| holding.serves_both_ends(packet));
-        let flow = Flow::begin(self.connections, now, packet, always_passed);
+        let flow = Flow::begin(self.connections, now, packet);
         let place = if let Some(place) = self.free.pop() {
             self.flows[place as usize] = flow;
             place

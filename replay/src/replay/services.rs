@@ -138,10 +138,6 @@ impl Watch {
     pub(super) fn may_hold(&self) -> bool {
         self.marks.is_empty()
     }
-
-    pub(super) fn keys(&self) -> &[ServiceKey] {
-        &self.keys
-    }
 }
 
 /// In either direction: the tracker may see a reply first.

@@ -39,7 +39,7 @@ pub(super) struct Side {
     payload_bytes: u64,
     /// Time of its latest packet.
     pub(super) last: u64,
-    /// Time of its latest packet that was passed on or told of.
+    /// Time of its latest packet that was passed on or told of, of any connection on the flow.
     pub(super) told: u64,
     /// Held back since.
     pub(super) held_packets: u32,
@@ -55,15 +55,22 @@ impl Side {
         bytes: 0,
         payload_bytes: 0,
         last: 0,
-        told: 0,
+        told: NEVER,
         held_packets: 0,
         held_bytes: 0,
         initial_sequence: 0,
         print: 0,
     };
 
-    pub(super) const fn has_sent(&self) -> bool {
-        self.packets > 0
+    /// Whether anything of it was passed on, and the latest less than so long ago.
+    #[inline]
+    pub(super) const fn is_fresh(&self, now: Timestamp, limit_ns: u64) -> bool {
+        self.told != NEVER && now.0 - self.told < limit_ns
+    }
+
+    #[inline]
+    pub(super) const fn never_sent(&self) -> bool {
+        self.told == NEVER
     }
 
     const fn traffic(&self) -> Traffic {
@@ -88,11 +95,9 @@ const CLOSED_BY_FIN: u8 = 4;
 const CLOSED_BY_RESET: u8 = 8;
 /// Any reset, first or not.
 const RESET: u8 = 16;
-/// No packet of it may be held back.
-const ALWAYS_PASSED: u8 = 32;
 /// Something other than SYN and RST was sent.
-const UNDER_WAY: u8 = 64;
-const SECOND_LEG: u8 = 128;
+const UNDER_WAY: u8 = 32;
+const SECOND_LEG: u8 = 64;
 /// How late a mirror port's copy of a packet may come: it passes the switch a second time, or is
 /// copied on its way in and on its way out.
 const COPY_NS: u64 = 1_000_000;
@@ -110,7 +115,7 @@ pub(super) enum Phase {
 
 impl Flow {
     /// A flow that begins with this packet, which is yet to be taken in.
-    pub(super) fn begin(number: u64, now: Timestamp, packet: &Packet, always_passed: bool) -> Self {
+    pub(super) fn begin(number: u64, now: Timestamp, packet: &Packet) -> Self {
         let lower = packet.destination_port <= packet.source_port;
         let (client, basis) = match packet.protocol {
             Protocol::Tcp => (u8::from(!lower), Basis::LowerPort),
@@ -122,7 +127,7 @@ impl Flow {
             protocol: packet.protocol,
             basis,
             client,
-            bits: if always_passed { ALWAYS_PASSED } else { 0 },
+            bits: 0,
             side_bits: [0; 2],
             batch: 0,
             number,
@@ -132,12 +137,22 @@ impl Flow {
         }
     }
 
-    /// The same 5-tuple carries another connection from now on.
-    pub(super) fn begin_again(&mut self, number: u64, now: Timestamp, packet: &Packet) {
+    /// The same 5-tuple carries another connection from now on, which `side` begins.
+    pub(super) fn begin_again(
+        &mut self,
+        number: u64,
+        now: Timestamp,
+        packet: &Packet,
+        side: usize,
+    ) {
+        let told = [self.sides[side].told, self.sides[1 - side].told];
         *self = Self {
             batch: self.batch,
-            ..Self::begin(number, now, packet, self.bits & ALWAYS_PASSED != 0)
+            ..Self::begin(number, now, packet)
         };
+        for (side, told) in self.sides.iter_mut().zip(told) {
+            side.told = told;
+        }
     }
 
     pub(super) const fn number(&self) -> u64 {
@@ -172,10 +187,6 @@ impl Flow {
             from.payload_bytes += u64::from(decoded.payload_length);
         }
         is_copy
-    }
-
-    pub(super) const fn is_always_passed(&self) -> bool {
-        self.bits & ALWAYS_PASSED != 0
     }
 
     pub(super) fn ends(&self) -> [(Address, u16); 2] {

@@ -5,19 +5,16 @@
 
 use std::collections::VecDeque;
 
-use equipoise_core::{
-    Endpoint, FlowId, Packet, Protocol, Quiet, QuietSide, ServiceKey, TcpFlags, Timestamp,
-};
+use equipoise_core::{FlowId, Packet, Protocol, Quiet, QuietSide, TcpFlags, Timestamp};
 
 use super::Told;
-use super::flow::{Flow, Side};
+use super::flow::Flow;
 use crate::decode::Decoded;
 
 /// Under which conditions packets are held back.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Holding {
     half_ns: u64,
-    services: Vec<ServiceKey>,
 }
 
 /// Acknowledges and does nothing else that a state machine looks at.
@@ -31,57 +28,30 @@ fn is_plain(flags: TcpFlags) -> bool {
 }
 
 impl Holding {
-    /// For these services, none of them a firewall mark; `limit_ns` is the capture's time that
-    /// `Settings::quiet_limit` stands for.
-    pub fn new(limit_ns: u64, services: Vec<ServiceKey>) -> Self {
+    /// `limit_ns` is the capture's time that `Settings::quiet_limit` stands for.
+    pub fn new(limit_ns: u64) -> Self {
         Self {
             half_ns: limit_ns / 2,
-            services,
         }
     }
 
     /// Whether the packet of `flow` from `side` changes nothing.
     #[inline]
     pub(super) fn may_hold(
-        &self,
+        self,
         flow: &Flow,
         side: usize,
         now: Timestamp,
         decoded: &Decoded,
     ) -> bool {
         let (from, other) = (&flow.sides[side], &flow.sides[1 - side]);
-        let is_fresh = |side: &Side| now.0 - side.told < self.half_ns;
         flow.protocol == Protocol::Tcp
             && is_plain(decoded.packet.flags)
             && flow.passed_plain(side)
-            && is_fresh(from)
-            && (is_fresh(other) || !other.has_sent())
+            && from.is_fresh(now, self.half_ns)
+            && (other.is_fresh(now, self.half_ns) || other.never_sent())
             && from.held_bytes <= u32::MAX - decoded.packet.length
             && from.held_packets < u32::MAX
-            && !flow.is_always_passed()
-    }
-
-    /// Whether services stand at both ends, so that a reply may be somebody's request.
-    pub(super) fn serves_both_ends(&self, packet: &Packet) -> bool {
-        let serves = |address, port| {
-            let endpoint = Endpoint { address, port };
-            self.services
-                .iter()
-                .any(|key| is_at(key, packet.protocol, endpoint))
-        };
-        serves(packet.source, packet.source_port)
-            && serves(packet.destination, packet.destination_port)
-    }
-}
-
-fn is_at(key: &ServiceKey, protocol: Protocol, endpoint: Endpoint) -> bool {
-    match *key {
-        ServiceKey::Address {
-            protocol: own,
-            address,
-            port,
-        } => own == protocol && address == endpoint.address && (port == 0 || port == endpoint.port),
-        ServiceKey::Mark { .. } => true,
     }
 }
 
