@@ -39,7 +39,7 @@ use write::Writer;
 pub const SEGMENT: usize = 1 << 20;
 
 /// The most packets of a segment that is read.
-const LARGEST_SEGMENT: usize = 1 << 22;
+const LARGEST_SEGMENT: u64 = 1 << 22;
 
 /// What a table is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +95,8 @@ pub fn extract(
     let mut sink = match format {
         Format::Parquet { segment } => {
             trace.see_all();
-            let segment = segment.min(LARGEST_SEGMENT / 2);
+            // Its last batch may be longer than it is short of.
+            let segment = segment.min(LARGEST_SEGMENT as usize / 2);
             Sink::Parquet {
                 writer: Writer::new(out)?,
                 collector: Collector::default(),
@@ -142,6 +143,7 @@ pub fn extract(
     })
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 enum Sink<W: Write + Send> {
     Parquet {
         writer: Writer<W>,

@@ -178,7 +178,7 @@ impl Tracker {
             self.inferred.second_leg_packets += 1;
             return None;
         }
-        if let Some(holding) = &self.holding {
+        if let Some(holding) = self.holding {
             let wants_passing = begins || first_response_ns.is_some();
             if !wants_passing && holding.may_hold(flow, side, now, decoded) {
                 if holding::hold(flow, side, decoded) {

@@ -11,9 +11,7 @@ mod refused;
 #[path = "table/rows.rs"]
 mod rows;
 
-use std::collections::BTreeMap;
-
-use equipoise_core::{ServiceKey, Timestamp};
+use equipoise_core::Timestamp;
 use equipoise_replay::capture::{CaptureError, Source};
 use equipoise_replay::decode::Decoder;
 use equipoise_replay::table::{self, ExtractError, Extracted, Format};
@@ -84,15 +82,7 @@ fn tabled(sources: &[Source], format: Format) -> [Source; 1] {
 
 /// As runs have it, which hold packets back.
 fn holding() -> Tracker {
-    let services = BTreeMap::from(made::SERVICES);
-    let services = services
-        .into_iter()
-        .map(|(address, port)| ServiceKey::Address {
-            protocol: equipoise_core::Protocol::Tcp,
-            address,
-            port,
-        });
-    let holding = Holding::new(60 * Timestamp::SECOND, services.collect());
+    let holding = Holding::new(60 * Timestamp::SECOND);
     Tracker::new(Retention::default(), Some(holding))
 }
 
@@ -153,7 +143,7 @@ fn segments_change_nothing() {
 fn what_was_wrong_with_captures_is_told_again() {
     let whole = made::capture(3, 0, 2_000);
     let mut garbage = made::capture(4, 0, 2_000);
-    let middle = garbage.len() / 2 & !3;
+    let middle = (garbage.len() / 2) & !3;
     garbage[middle..middle + 400].fill(0xff);
     let cut = whole[..whole.len() - 10].to_vec();
     for captures in [

@@ -4,13 +4,14 @@
 //! typed scheduler, up to a batch later for a packed one. Both ways go through the same code, so a
 //! batch sees what single calls would have seen.
 
+mod ask;
 mod count;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::batch::{self, Kind, LOCAL, NO_DESTINATION, PLACE_MASK};
+use crate::batch::{Kind, LOCAL, PLACE_MASK};
 use crate::connections::{Binding, Connections, EntryKind, Slot};
 use crate::observer::{Decision, FaultReport, Observer, Reason, Refusal, ServiceIndex, Tag};
 use crate::server::{DELETED, ServerEntry};
@@ -279,18 +280,6 @@ impl Service {
         self.arrivals.len() as u32
     }
 
-    fn put_arrival_on_wire(&mut self, word: u32, arrival: &Arrival) {
-        let now_us = arrival.at.micros();
-        if self.needs.contains(Needs::TIME) && self.wire_time_us != Some(now_us) {
-            self.wire_time_us = Some(now_us);
-            self.wire.push(Kind::Time.word(0));
-            self.keys.push(now_us);
-        }
-        self.wire.push(word);
-        self.wire_asked = self.wire.len();
-        batch::push_keys(&mut self.keys, self.needs, &arrival.flow);
-    }
-
     /// A change at the server that `binding` names.
     pub(crate) fn log<O: Observer>(
         &mut self,
@@ -413,90 +402,6 @@ impl Service {
             self.wire.push(kind.word(self.servers[id as usize].place));
         }
         self.count(id, kind, event.note, event.at, around);
-    }
-
-    /// What stays on the wire may name arrivals of the batch that has just been decided: from now
-    /// on by their servers' places.
-    fn name_servers(&mut self, given: &[Option<u32>]) {
-        let servers = &self.servers;
-        self.wire.retain_mut(|word| {
-            if *word & LOCAL == 0 {
-                return true;
-            }
-            let server = given.get((*word & PLACE_MASK) as usize).copied().flatten();
-            if let Some(id) = server {
-                *word = *word & !(LOCAL | PLACE_MASK) | servers[id as usize].place;
-            }
-            server.is_some()
-        });
-    }
-
-    /// One call for what is on the wire up to the last arrival.
-    fn run_packed(&mut self, asked: usize) -> Result<(), Fault> {
-        let Some(scheduler) = &mut self.scheduler else {
-            return Ok(());
-        };
-        self.answers.clear();
-        let asked_words = &self.wire[..self.wire_asked];
-        let outcome = scheduler.run(&self.keys, asked_words, &mut self.answers);
-        self.keys.clear();
-        self.wire.drain(..self.wire_asked);
-        self.wire_asked = 0;
-        outcome?;
-        if self.answers.len() == asked {
-            Ok(())
-        } else {
-            Err(Fault::WrongAnswerCount {
-                asked: asked as u64,
-                given: self.answers.len() as u64,
-            })
-        }
-    }
-
-    /// One arrival by itself.
-    fn ask(&mut self, word: u32, arrival: &Arrival) -> Result<Option<u32>, Fault> {
-        if self.packed_limit > 0 {
-            self.put_arrival_on_wire(word, arrival);
-            self.run_packed(1)?;
-            return self.checked_place(self.answers[0]);
-        }
-        self.changed.clear();
-        for id in self.dirty.drain(..) {
-            let server = &mut self.servers[id as usize];
-            server.dirty = false;
-            if server.is_listed() {
-                self.changed.push(load_of(id, server));
-            }
-        }
-        let changed = (!self.changed.is_empty()).then_some(&self.changed[..]);
-        let Some(scheduler) = &mut self.scheduler else {
-            return Ok(None);
-        };
-        match scheduler.schedule(arrival.at, &arrival.flow, changed)? {
-            None => Ok(None),
-            Some(ServerId(answer)) => match self.servers.get(answer as usize) {
-                Some(server) if server.is_listed() => self.checked_weight(answer, answer),
-                _ => Err(Fault::UnknownServer { answer }),
-            },
-        }
-    }
-
-    fn checked_place(&self, place: u32) -> Result<Option<u32>, Fault> {
-        if place == NO_DESTINATION {
-            return Ok(None);
-        }
-        match self.list.get(place as usize) {
-            Some(&id) => self.checked_weight(id, place),
-            None => Err(Fault::UnknownServer { answer: place }),
-        }
-    }
-
-    fn checked_weight(&self, id: u32, answer: u32) -> Result<Option<u32>, Fault> {
-        if self.servers[id as usize].config.weight == 0 {
-            Err(Fault::QuiescedServer { answer })
-        } else {
-            Ok(Some(id))
-        }
     }
 
     /// Makes an answer true: binds the connection, or refuses it. Gives the server.

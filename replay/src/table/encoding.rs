@@ -81,10 +81,10 @@ pub(super) fn differences(mut bytes: &[u8], width: usize, count: usize) -> Optio
     if number(&mut bytes)? != count as u64 || length == 0 || length > 1 << 16 || length % 32 != 0 {
         return None;
     }
-    let mut last = signed(&mut bytes)?;
+    let mut value = signed(&mut bytes)?;
     let mut values = Vec::with_capacity(count);
     if count > 0 {
-        values.push(last & mask);
+        values.push(value & mask);
     }
     while values.len() < count {
         let least = signed(&mut bytes)?;
@@ -99,8 +99,8 @@ pub(super) fn differences(mut bytes: &[u8], width: usize, count: usize) -> Optio
             let packed = take(&mut bytes, length / 8 * width)?;
             for place in 0..length.min(count - values.len()) {
                 let above = bits_at(packed, place * width, width);
-                last = last.wrapping_add(least).wrapping_add(above);
-                values.push(last & mask);
+                value = value.wrapping_add(least).wrapping_add(above);
+                values.push(value & mask);
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::decode::{Decoder, Skipped, Tunnels};
 use crate::trace::{CaptureFacts, Totals, Trace};
 
 /// The version that is written and read.
-const SCHEMA: &str = "equipoise-table/1";
+const SCHEMA: &str = "equipoise.table/1";
 
 /// The facts of a trace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -107,7 +107,7 @@ impl Reader {
         };
         let group = self.metadata.row_group(number);
         let packets = group.column(self.columns[PLACE]).num_values();
-        let is_bounded = |count: i64| (0..=LARGEST_SEGMENT as i64).contains(&count);
+        let is_bounded = |count: i64| u64::try_from(count).is_ok_and(|n| n <= LARGEST_SEGMENT);
         if !is_bounded(packets) || !is_bounded(group.num_rows()) || packets < group.num_rows() {
             return Err(damaged(format!(
                 "{packets} packets in {} rows are claimed, at most {LARGEST_SEGMENT} are accepted",

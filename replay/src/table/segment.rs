@@ -243,6 +243,8 @@ impl Open {
     fn learn(&mut self, connection: &Connection, first_sender: Endpoint) {
         self.is_turned = connection.client != first_sender;
         let summary = &mut self.summary;
+        // A copy that a mirror port made counts as traffic only.
+        summary.last_ns = summary.last_ns.min(connection.last.0).max(summary.first_ns);
         summary.basis = connection.basis;
         summary.is_second_leg = connection.is_second_leg;
         summary.established = connection.established;

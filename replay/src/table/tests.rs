@@ -1,4 +1,5 @@
 //! Segments through a file and back, whole and damaged.
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use equipoise_core::{Address, Endpoint, Protocol, TcpFlags};
 use proptest::prelude::*;
@@ -21,7 +22,7 @@ fn facts(packets: usize, segments: &[Extent]) -> String {
         "longest_silence_ns":0,"link_types":[1,101],"warning":null}"#;
     let captures = vec![capture; CAPTURES as usize].join(",");
     format!(
-        r#"{{"schema":"equipoise-table/1","tunnels":"outer","gue_port":6080,"packets":{packets},
+        r#"{{"schema":"equipoise.table/1","tunnels":"outer","gue_port":6080,"packets":{packets},
         "segments":{segments},"frames":9,"skipped":[["not_ip",1],[{{"other_protocol":47}},1]],"clock_steps_back":0,
         "without_time":1,"captures":[{captures}],"errors":["it broke"]}}"#
     )

@@ -66,7 +66,10 @@ impl Reader {
         let mut reader = Self::open(source)?;
         let capture = reader.capture.take();
         let first = capture.and_then(|mut capture| capture.next_frame().ok()??.time_ns);
-        Ok((reader, Timestamp(first.unwrap_or(0))))
+        // Its turn comes at that time, and no packet of it may be earlier.
+        reader.clock = Timestamp(first.unwrap_or(0));
+        let first = reader.clock;
+        Ok((reader, first))
     }
 
     /// Opens the capture at its beginning, unless it is open.

@@ -25,6 +25,9 @@ pub(super) struct Table {
     captures: Vec<Captured>,
 }
 
+/// When a packet comes, and in which capture.
+type Place = (Timestamp, u32);
+
 /// One capture that the table was made of.
 struct Captured {
     name: String,
@@ -79,7 +82,7 @@ impl Table {
     pub(super) fn next(
         &mut self,
         totals: &mut Totals,
-    ) -> Result<Option<((Timestamp, u32), Head)>, CaptureError> {
+    ) -> Result<Option<(Place, Head)>, CaptureError> {
         if self.next == self.segment.len() && !self.load()? {
             return Ok(None);
         }

@@ -134,7 +134,7 @@ pub(super) struct Tells {
 
 impl Tells {
     #[inline]
-    pub(super) fn add(&mut self, now: Timestamp, holding: &Holding, flow: u32) {
+    pub(super) fn add(&mut self, now: Timestamp, holding: Holding, flow: u32) {
         // The wait is the same for all, so these times are in order.
         self.due
             .push_back((now.0.saturating_add(holding.half_ns), flow));

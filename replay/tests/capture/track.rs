@@ -260,6 +260,35 @@ fn capture(name: &str, clients: &[(u32, u8)]) -> Source {
     Source::from_bytes(name, file)
 }
 
+/// Its turn is told from its first frame, whatever that holds.
+#[test]
+fn a_capture_begins_with_a_frame_that_is_passed_over_and_late() {
+    let mut file = frames::section(false);
+    file.extend(frames::interface(false, 101, 0, &[]));
+    let packet = frames::ipv4(6, &frames::tcp(2, 1, b""));
+    for (second, packet) in [(100_u64, &vec![0; 40]), (50, &packet), (120, &packet)] {
+        let length = packet.len() as u32;
+        file.extend(frames::enhanced(
+            false,
+            0,
+            second * 1_000_000,
+            length,
+            packet,
+        ));
+    }
+    let sources = [
+        Source::from_bytes("late", file),
+        capture("other", &[(60, 1), (70, 2), (110, 3)]),
+    ];
+    let mut events = Vec::new();
+    open(&sources).next_batch(&mut events).unwrap();
+    let seconds: Vec<u64> = packets(&events)
+        .iter()
+        .map(|packet| packet.time.0 / Timestamp::SECOND)
+        .collect();
+    assert_eq!(seconds, [60, 70, 100, 110, 120]);
+}
+
 #[test]
 fn captures_merge_by_time_and_time_never_goes_back() {
     let sources = [

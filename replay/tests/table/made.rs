@@ -6,7 +6,7 @@ use equipoise_replay::capture::Source;
 use crate::frames::{enhanced, interface, option, section, simple};
 
 /// Where most TCP connections go.
-pub(crate) const SERVICES: [(Address, u16); 2] = [
+const SERVICES: [(Address, u16); 2] = [
     (Address::v4(0x0a00_0001), 80),
     (Address::v4(0x0a00_0002), 443),
 ];

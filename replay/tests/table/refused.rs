@@ -62,7 +62,7 @@ fn what_cannot_be_read_is_told() {
         foreign(None),
         foreign(Some("{}")),
         foreign(Some(&facts)),
-        with(&table, "equipoise-table/1", "equipoise-table/2"),
+        with(&table, "equipoise.table/1", "equipoise.table/2"),
         with(&table, r#""frames":"#, r#""fr@mes":"#),
     ] {
         let error = read(
@@ -133,7 +133,7 @@ fn a_full_disk_is_told() {
             .unwrap();
         let error = table::extract(&sources, Decoder::default(), format, full, &mut ());
         insta::allow_duplicates! {
-            insta::assert_snapshot!(error.unwrap_err(), @"");
+            insta::assert_snapshot!(error.unwrap_err(), @"cannot write the table: No space left on device (os error 28)");
         }
     }
 }
