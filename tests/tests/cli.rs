@@ -13,6 +13,8 @@ mod bad_input;
 mod captures;
 #[path = "cli/decisions.rs"]
 mod decisions;
+#[path = "cli/extract.rs"]
+mod extract;
 #[path = "cli/faults.rs"]
 mod faults;
 #[path = "cli/guests.rs"]

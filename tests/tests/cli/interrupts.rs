@@ -15,13 +15,26 @@ fn spawn(scene: &Scene, line: &str) -> Child {
     command.spawn().expect("equipoise starts")
 }
 
-/// Presses the key once the command is at work.
+/// Presses the key once the command listens to it and has had a moment to work.
 fn interrupt(child: Child) -> Ended {
-    sleep(Duration::from_millis(1_500));
     let pid = child.id().to_string();
+    while !listens(&pid) {
+        sleep(Duration::from_millis(20));
+    }
+    sleep(Duration::from_millis(1_000));
     let killed = Command::new("kill").args(["-INT", &pid]).status();
     assert!(killed.expect("kill is there").success());
     Ended::of(child.wait_with_output().expect("equipoise ends"))
+}
+
+/// Whether the process catches SIGINT, bit 1 of its mask.
+fn listens(pid: &str) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigCgt:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_none_or(|mask| mask & 2 != 0)
 }
 
 #[test]
