@@ -262,7 +262,8 @@ fn tracker_for(setup: &Setup, options: &Options, watch: &Watch) -> Tracker {
     let limit_ns = (limit_ns as f64 / options.time_scale) as u64;
     let may_hold = watch.may_hold() && !setup.switches.sysctls.sloppy_tcp && !options.pass_all;
     let holding = may_hold.then(|| Holding::new(limit_ns));
-    Tracker::new(Retention::default(), holding)
+    let services = setup.services.iter().map(|service| service.config.key);
+    Tracker::new(Retention::default(), holding).with_services(services.collect())
 }
 
 /// False at the end. A capture that breaks ends there, and the others go on.

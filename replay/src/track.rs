@@ -17,7 +17,7 @@ pub use holding::Holding;
 pub use retention::Retention;
 pub use survey::{EndpointCount, Endpoints};
 
-use equipoise_core::{FlowId, Packet, Quiet, TcpFlags, Timestamp};
+use equipoise_core::{FlowId, Packet, Quiet, ServiceKey, TcpFlags, Timestamp};
 use hashbrown::HashTable;
 
 use crate::decode::Decoded;
@@ -122,7 +122,7 @@ impl Tracker {
             connections: 0,
             tcp_connections: 0,
             inferred: Inferred::default(),
-            legs: Legs::default(),
+            legs: Legs::new(Vec::new()),
             batch: 0,
             retention,
             checks: Checks::default(),
@@ -132,6 +132,13 @@ impl Tracker {
             ended: Vec::new(),
             leaving: Vec::new(),
         }
+    }
+
+    /// Knows the services: a connection to one of them is no director's second leg.
+    #[must_use]
+    pub fn with_services(mut self, services: Vec<ServiceKey>) -> Self {
+        self.legs = Legs::new(services);
+        self
     }
 
     /// Takes in the next packet; `now` never goes back. None where the packet is held
@@ -163,7 +170,7 @@ impl Tracker {
             begins = true;
         }
         flow.batch = self.batch;
-        if !begins && flow.take_copy(now, decoded, side) {
+        if flow.take_copy(now, decoded, side) {
             self.inferred.copies += 1;
             return None;
         }

@@ -3,31 +3,41 @@
 
 use std::collections::VecDeque;
 
-use equipoise_core::{Packet, Timestamp};
+use equipoise_core::{Packet, Protocol, ServiceKey, Timestamp};
 use hashbrown::HashTable;
 
 use super::{fold, hash_ends};
 
-/// How much later the director's own SYN may leave. It is a matter of microseconds; a SYN that is
-/// repeated comes a second later (RFC 6298, 2).
-const LATEST_NS: u64 = Timestamp::SECOND / 2;
+/// How much later the director's own SYN may leave: it is a matter of microseconds.
+const LATEST_NS: u64 = Timestamp::SECOND / 100;
 
-/// Who opens a connection, and with which sequence number: the director changes neither.
+/// Who opens a connection, and with which sequence number: the director changes neither. To whom it
+/// changes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Opening {
     client: (u128, u16),
     sequence: u32,
+    destination: (u128, u16),
     at: u64,
 }
 
 /// The connections that began a moment ago.
-#[derive(Default)]
 pub(super) struct Legs {
     recent: HashTable<Opening>,
     by_age: VecDeque<Opening>,
+    /// What goes to these is nobody's second leg.
+    services: Vec<ServiceKey>,
 }
 
 impl Legs {
+    pub(super) fn new(services: Vec<ServiceKey>) -> Self {
+        Self {
+            recent: HashTable::new(),
+            by_age: VecDeque::new(),
+            services,
+        }
+    }
+
     /// Takes in a SYN that begins a connection; whether another of the same client to somewhere
     /// else, with the same sequence number, has just begun.
     pub(super) fn is_second(&mut self, now: Timestamp, packet: &Packet, sequence: u32) -> bool {
@@ -42,17 +52,37 @@ impl Legs {
         let opening = Opening {
             client: (packet.source.0, packet.source_port),
             sequence,
+            destination: (packet.destination.0, packet.destination_port),
             at: now.0,
         };
         let hash = opening.hash();
-        let is_same =
-            |one: &Opening| one.client == opening.client && one.sequence == opening.sequence;
-        if self.recent.find(hash, is_same).is_some() {
+        let is_first_leg = |one: &Opening| {
+            one.client == opening.client
+                && one.sequence == opening.sequence
+                && one.destination != opening.destination
+        };
+        if self.recent.find(hash, is_first_leg).is_some() && !self.is_served(packet) {
             return true;
         }
         self.recent.insert_unique(hash, opening, Opening::hash);
         self.by_age.push_back(opening);
         false
+    }
+
+    fn is_served(&self, packet: &Packet) -> bool {
+        self.services.iter().any(|key| match *key {
+            ServiceKey::Address {
+                protocol,
+                address,
+                port,
+            } => {
+                protocol == Protocol::Tcp
+                    && address == packet.destination
+                    && (port == 0 || port == packet.destination_port)
+            }
+            // Whose packets a firewall would mark is not known here.
+            ServiceKey::Mark { .. } => true,
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The tracker, told packet by packet.
 
-use equipoise_core::{Address, Endpoint, Packet, Protocol, TcpFlags, Timestamp};
+use equipoise_core::{Address, Endpoint, Packet, Protocol, ServiceKey, TcpFlags, Timestamp};
 use equipoise_replay::capture::{CaptureError, Source};
 use equipoise_replay::decode::Decoded;
 use equipoise_replay::decode::Decoder;
@@ -220,6 +220,80 @@ fn a_udp_flow_ends_with_silence() {
     );
 }
 
+/// As a mirror port repeats packets: from the first on, UDP by its identification.
+#[test]
+fn copies_count_as_traffic_and_as_nothing_else() {
+    let mut tracker = Tracker::default();
+    let microseconds = |count: u64| Timestamp(count * 1_000);
+    let identified = |identification, decoded: Decoded| Decoded {
+        identification,
+        ..decoded
+    };
+    let syn = identified(7, tcp(CLIENT, SERVER, SYN, 100, 0));
+    let other = identified(8, tcp(CLIENT, SERVER, SYN, 100, 0));
+    let query = identified(9, packet(Protocol::Udp, CLIENT, SERVER, TcpFlags::empty()));
+    assert!(tracker.track(microseconds(0), &syn).is_some());
+    assert!(tracker.track(microseconds(10), &syn).is_none());
+    // The same segment in another packet is a retransmission, and so is a late one.
+    assert!(tracker.track(microseconds(20), &other).is_some());
+    assert!(tracker.track(microseconds(1_020), &other).is_some());
+    assert!(tracker.track(microseconds(1_030), &query).is_some());
+    assert!(tracker.track(microseconds(1_035), &query).is_none());
+    assert_eq!(tracker.inferred().copies, 2);
+    let packets = |connection: &Connection| connection.to_server.packets;
+    let counted: Vec<u64> = tracker.under_way().iter().map(packets).collect();
+    assert_eq!(counted, [4, 2]);
+}
+
+#[test]
+fn the_second_leg_of_a_director_is_left_out() {
+    let (real_server, other) = ((0x0a01_0001, 8_080), (0x0a01_0002, 8_080));
+    let key = ServiceKey::Address {
+        protocol: Protocol::Tcp,
+        address: Address::v4(other.0),
+        port: other.1,
+    };
+    let mut tracker = Tracker::default().with_services(vec![key]);
+    assert!(
+        tracker
+            .track(at(0), &tcp(CLIENT, SERVER, SYN, 7, 0))
+            .is_some()
+    );
+    // The same number to the same server is no other leg, nor is what comes late or to a service.
+    let begun_again = [(1, 8), (2, 7)];
+    for (time, sequence) in begun_again {
+        let syn = tcp(CLIENT, SERVER, SYN, sequence, 0);
+        assert!(
+            tracker
+                .track(at(time), &syn)
+                .is_some_and(|told| told.begins)
+        );
+    }
+    assert!(
+        tracker
+            .track(at(3), &tcp(CLIENT, other, SYN, 7, 0))
+            .is_some()
+    );
+    assert!(
+        tracker
+            .track(at(3), &tcp(CLIENT, real_server, SYN, 7, 0))
+            .is_none()
+    );
+    assert!(
+        tracker
+            .track(at(4), &tcp(real_server, CLIENT, SYN | ACK, 1, 0))
+            .is_none()
+    );
+    let late = (0x0a01_0003, 8_080);
+    assert!(
+        tracker
+            .track(at(30), &tcp(CLIENT, late, SYN, 7, 0))
+            .is_some()
+    );
+    let inferred = tracker.inferred();
+    assert_eq!((inferred.second_legs, inferred.second_leg_packets), (1, 2));
+}
+
 #[test]
 fn the_survey_orders_by_count_then_by_first_seen() {
     let mut tracker = Tracker::default();
@@ -330,14 +404,16 @@ fn captures_merge_by_time_and_time_never_goes_back() {
 
 #[test]
 fn packets_without_a_time_take_their_predecessors() {
-    let packet = frames::ipv4(6, &frames::tcp(2, 1, b""));
-    let length = packet.len() as u32;
+    // Each another, for none to be a mirror port's copy.
+    let [one, two, three] =
+        [1, 2, 3].map(|sequence| frames::ipv4(6, &frames::tcp(16, sequence, b"")));
+    let length = one.len() as u32;
     let file = [
         frames::section(true),
         frames::interface(true, 101, 0, &[]),
-        frames::enhanced(true, 0, 7_000_000, length, &packet),
-        frames::simple(true, length, &packet),
-        frames::enhanced(true, 0, 9_000_000, length, &packet),
+        frames::enhanced(true, 0, 7_000_000, length, &one),
+        frames::simple(true, length, &two),
+        frames::enhanced(true, 0, 9_000_000, length, &three),
     ]
     .concat();
     let mut trace = open(&[Source::from_bytes("untimed", file)]);
