@@ -146,13 +146,17 @@ fn defaults_are_those_of_ipvsadm() {
 fn accepted_with_a_word() {
     let rules = parse(
         "-A --sctp-service 10.0.0.1:80\n-a --sctp-service 10.0.0.1:80 -r 10.9.0.1\n\
+         -A -u 10.0.0.1:5060 -p 360 --pe sip\n-a -u 10.0.0.1:5060 -r 10.9.0.1\n\
+         -A -t 10.0.0.1:8080 -s none\n-a -t 10.0.0.1:8080 -r 10.9.0.1\n\
          -A -M 64 -t [2001:db8::1]:80 -p\n-A -t 10.0.0.1:80\n-a -t 10.0.0.1:80 -r 10.9.0.1:8080 -g\n",
     );
     let warnings: Vec<_> = rules.warnings.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(warnings.join("\n"), @r"
     rules:1: sctp is not replayed: service 10.0.0.1:80 and its servers are left out
-    rules:3: -M before an IPv6 service has no effect in ipvsadm: the netmask is 128
-    rules:5: server 10.9.0.1:8080 gets port 80 of the service, as direct routing and tunneling do not change ports
+    rules:3: persistence engine `sip` is not replayed: service 10.0.0.1:5060 and its servers are left out
+    rules:5: a service without a scheduler is not replayed: service 10.0.0.1:8080 and its servers are left out
+    rules:7: -M before an IPv6 service has no effect in ipvsadm: the netmask is 128
+    rules:9: server 10.9.0.1:8080 gets port 80 of the service, as direct routing and tunneling do not change ports
     ");
     insta::assert_snapshot!(print(&rules), @r"
     -A -t [2001:db8::1]:80 -s wlc -p 360
@@ -195,7 +199,6 @@ fn malformed_lines() {
         String::from("-A -t 10.0.0.1:80 -s rr -b sh-port"),
         String::from("-A -t 10.0.0.1:80 -b nonsense"),
         String::from("-A -t 10.0.0.1:80 -o"),
-        String::from("-A -u 10.0.0.1:5060 --pe sip"),
         String::from("-A -6 -f 7"),
         String::from("-A -f 0"),
         String::from("-A -t 10.0.0.1:80 -w 1"),
@@ -243,7 +246,6 @@ fn malformed_lines() {
     rules:1: incompatible scheduler flag `sh-port`: the scheduler is rr
     rules:1: scheduler flag is one of flag-1, flag-2, flag-3, sh-fallback, sh-port, mh-fallback, mh-port, not `nonsense`
     rules:1: one-packet scheduling is only for UDP virtual services (-u) and firewall marks (-f)
-    rules:1: persistence engine `sip` looks into the packets' contents, which replay does not: remove --pe to replay the service without it
     rules:1: -6 used before -f
     rules:1: fwmark-service takes 1 to 4294967295, not `0`
     rules:1: illegal `weight` option with the `add-service` command

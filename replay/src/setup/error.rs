@@ -278,14 +278,6 @@ pub enum Problem {
         /// The service's scheduler.
         scheduler: String,
     },
-    /// A persistence engine.
-    #[error(
-        "persistence engine `{name}` looks into the packets' contents, which replay does not: remove --pe to replay the service without it"
-    )]
-    PersistenceEngine {
-        /// Its name.
-        name: String,
-    },
     /// Tunnel options that contradict each other or the method.
     #[error("tunnel options conflict: {reason}")]
     Tunnel {
@@ -302,12 +294,14 @@ pub enum Problem {
 #[non_exhaustive]
 pub enum Warning {
     /// A service and its servers left out.
-    #[error("{place}: sctp is not replayed: service {service} and its servers are left out")]
-    SctpSkipped {
+    #[error("{place}: {what} not replayed: service {service} and its servers are left out")]
+    ServiceSkipped {
         /// Where it stands.
         place: String,
         /// Its address as written.
         service: String,
+        /// What is not, with its verb.
+        what: String,
     },
     /// A port changed as ipvsadm changes it.
     #[error(

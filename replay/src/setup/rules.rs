@@ -92,18 +92,14 @@ impl Rules {
                 first: known.origin.to_string(),
             });
         }
-        if protocol_of(key) == Protocol::Sctp {
-            self.warnings.push(Warning::SctpSkipped {
+        if let Some(what) = unreplayed(line, key) {
+            self.warnings.push(Warning::ServiceSkipped {
                 place: origin.to_string(),
                 service: service_word.to_owned(),
+                what,
             });
             self.skipped.insert(key);
             return Ok(());
-        }
-        if let Some(name) = line.value(Key::Engine) {
-            return Err(Problem::PersistenceEngine {
-                name: name.to_owned(),
-            });
         }
         let one_packet = line.has(Key::OnePacket);
         if one_packet && !line.has(Key::Udp) && !line.has(Key::Mark) {
@@ -190,6 +186,19 @@ impl Rules {
             Some(word) => text::number("persistent", word, 1, text::MAX_TIMEOUT_S)?,
         };
         Ok(Some(Persistence { timeout_s, netmask }))
+    }
+}
+
+/// What a service has that is legal and not replayed, with its verb.
+fn unreplayed(line: &Line<'_>, key: ServiceKey) -> Option<String> {
+    if protocol_of(key) == Protocol::Sctp {
+        Some("sctp is".to_owned())
+    } else if let Some(name) = line.value(Key::Engine) {
+        Some(format!("persistence engine `{name}` is"))
+    } else if line.value(Key::Scheduler) == Some("none") {
+        Some("a service without a scheduler is".to_owned())
+    } else {
+        None
     }
 }
 
