@@ -21,7 +21,7 @@ fn interrupt(child: Child) -> Ended {
     while !listens(&pid) {
         sleep(Duration::from_millis(20));
     }
-    sleep(Duration::from_millis(1_000));
+    sleep(Duration::from_secs(1));
     let killed = Command::new("kill").args(["-INT", &pid]).status();
     assert!(killed.expect("kill is there").success());
     Ended::of(child.wait_with_output().expect("equipoise ends"))
