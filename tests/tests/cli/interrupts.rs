@@ -16,7 +16,9 @@ fn spawn(scene: &Scene, line: &str) -> Child {
 }
 
 /// Presses the key once the command listens to it and has had a moment to work.
-fn interrupt(child: Child) -> Ended {
+fn interrupt(mut child: Child) -> Ended {
+    // Held open: its end would end the waiting, too.
+    let _stdin = child.stdin.take();
     let pid = child.id().to_string();
     while !listens(&pid) {
         sleep(Duration::from_millis(20));
