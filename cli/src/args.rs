@@ -24,11 +24,9 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Replay captures through policies and compare how connections are spread
+    // Their help is that of the types.
     Replay(Box<Replay>),
-    /// Show what captures hold: times, protocols, and the services that clients connect to
     Inspect(Inspect),
-    /// Write the table of connections, for other programs and for a faster replay
     Extract(Extract),
     /// Policies in the box
     Policy {
@@ -208,7 +206,7 @@ pub(crate) enum TableFormat {
     Csv,
 }
 
-/// Write the table of connections, for other programs and for a faster replay
+/// Write the table of connections, for other programs and for replays to come
 ///
 /// The columns are described in docs/table.md. A Parquet table stands for its captures: `replay`
 /// and `inspect` read it with the same results.

@@ -51,10 +51,11 @@ impl Failure {
     pub(crate) fn writing(path: &Path, error: &io::Error) -> Self {
         // Only the kind: the rest may name a temporary file that nobody asked for.
         let what = error.kind();
-        Self::input(format!(
-            "cannot write {}: {what}; name a file in a folder that exists and can be written",
-            path.display()
-        ))
+        let advice = match what {
+            io::ErrorKind::StorageFull => "make room there, or name a file elsewhere",
+            _ => "name a file in a folder that exists and can be written",
+        };
+        Self::input(format!("cannot write {}: {what}; {advice}", path.display()))
     }
 
     pub(crate) fn report(self) -> ExitCode {

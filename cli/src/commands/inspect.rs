@@ -4,24 +4,24 @@ mod shell;
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use equipoise_replay::capture::{CaptureError, Source};
+use equipoise_replay::capture::CaptureError;
 use equipoise_replay::decode::Decoder;
 use equipoise_replay::inspect::{self, Options, Outcome};
 use equipoise_reports::inspect::Inspection;
 use equipoise_reports::table::{self, Colour};
 
 use crate::args::{Inspect, InspectFormat, Tunnels};
-use crate::failure::{FAILED, Failure, USAGE, say, unless_reader_left};
+use crate::failure::{FAILED, Failure, say, unless_reader_left};
+use crate::files;
 use crate::progress::{Bar, INTERRUPTED};
 
 /// Columns where nobody says how many there are.
 const WIDTH: usize = 100;
 
 pub(crate) fn run(args: &Inspect) -> Result<ExitCode, Failure> {
-    let sources = sources(&args.captures)?;
+    let sources = files::sources(&args.captures)?;
     let options = Options {
         decoder: Decoder {
             tunnels: args.tunnels.into(),
@@ -49,24 +49,6 @@ pub(crate) fn run(args: &Inspect) -> Result<ExitCode, Failure> {
     })
 }
 
-fn sources(captures: &[PathBuf]) -> Result<Vec<Source>, Failure> {
-    let inputs = captures.iter().filter(|path| path.as_os_str() == "-");
-    if inputs.count() > 1 {
-        let line =
-            "- stands for standard input, which can be read once: give one -, and files".to_owned();
-        return Err(Failure(line, USAGE));
-    }
-    let mut sources = Vec::new();
-    for path in captures {
-        let (found, warnings) = Source::expand(path).map_err(Failure::input)?;
-        for warning in warnings {
-            say(&format!("warning: {warning}"));
-        }
-        sources.extend(found);
-    }
-    Ok(sources)
-}
-
 /// The command that replays one service of what was inspected, as it was given.
 fn replay_line(service: &str, args: &Inspect) -> String {
     let mut words: Vec<&OsStr> = ["equipoise", "replay", "--service", service]
@@ -75,7 +57,7 @@ fn replay_line(service: &str, args: &Inspect) -> String {
     if matches!(args.tunnels, Tunnels::Inner) {
         words.extend(["--tunnels", "inner"].map(OsStr::new));
     }
-    let is_option = |path: &PathBuf| {
+    let is_option = |path: &std::path::PathBuf| {
         let bytes = path.as_os_str().as_encoded_bytes();
         bytes.len() > 1 && bytes.starts_with(b"-")
     };

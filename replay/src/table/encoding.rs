@@ -35,22 +35,34 @@ pub(super) fn plain_texts<T>(
     Some(texts)
 }
 
-/// Levels behind their length in bytes: a run of hybrid encoding.
-pub(super) fn levels(bytes: &mut &[u8], deepest: i16, count: usize) -> Option<Vec<u64>> {
+/// Levels behind their length in bytes, each as whether it is `wanted`.
+pub(super) fn levels(
+    bytes: &mut &[u8],
+    deepest: i16,
+    wanted: i16,
+    count: usize,
+) -> Option<Vec<bool>> {
     let length = take(bytes, 4)?.try_into().ok()?;
     let run = take(bytes, u32::from_le_bytes(length) as usize)?;
     let width = i16::BITS - deepest.leading_zeros();
-    hybrid(run, width as usize, count)
+    let wanted = u64::from(wanted.unsigned_abs());
+    hybrid(run, width as usize, count, |level| Some(level == wanted))
 }
 
-/// Places in a dictionary behind their width.
-pub(super) fn indices(mut bytes: &[u8], count: usize) -> Option<Vec<u64>> {
+/// Entries of a dictionary by their places, behind the width of these.
+pub(super) fn entries<T: Copy>(mut bytes: &[u8], dictionary: &[T], count: usize) -> Option<Vec<T>> {
     let width = take(&mut bytes, 1)?[0];
-    hybrid(bytes, usize::from(width), count)
+    let entry = |place| dictionary.get(usize::try_from(place).ok()?).copied();
+    hybrid(bytes, usize::from(width), count, entry)
 }
 
-/// Runs of one value and packed ones, in any order.
-fn hybrid(mut bytes: &[u8], width: usize, count: usize) -> Option<Vec<u64>> {
+/// Runs of one number and packed ones, in any order, each made something else.
+fn hybrid<T: Copy>(
+    mut bytes: &[u8],
+    width: usize,
+    count: usize,
+    make: impl Fn(u64) -> Option<T>,
+) -> Option<Vec<T>> {
     if width > 32 {
         return None;
     }
@@ -61,12 +73,14 @@ fn hybrid(mut bytes: &[u8], width: usize, count: usize) -> Option<Vec<u64>> {
         let length = header >> 1;
         if header & 1 == 0 {
             let value = take(&mut bytes, width.div_ceil(8))?;
-            let value = plain(value, value.len().max(1), 1).map_or(0, |value| value[0]);
+            let value = make(bits_at(value, 0, width))?;
             values.resize(values.len() + length.min(left), value);
         } else {
             let packed = take(&mut bytes, length.checked_mul(width)?)?;
             let here = length.saturating_mul(8).min(left);
-            values.extend((0..here).map(|place| bits_at(packed, place * width, width)));
+            for place in 0..here {
+                values.push(make(bits_at(packed, place * width, width))?);
+            }
         }
     }
     Some(values)

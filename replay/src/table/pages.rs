@@ -209,30 +209,23 @@ fn read_page<T: Copy>(
     values: &impl Values<T>,
     column: &mut Column<T>,
 ) -> Option<()> {
-    let mut levels = |deepest| match deepest {
-        0 => Some(vec![0; count]),
-        _ => encoding::levels(&mut bytes, deepest, count),
+    let mut levels = |deepest, wanted| match deepest {
+        0 => Some(vec![true; count]),
+        _ => encoding::levels(&mut bytes, deepest, wanted, count),
     };
-    let repeated = levels(of.max_rep_level())?;
-    let deepest = of.max_def_level();
-    let defined = levels(deepest)?;
-    let is_defined = defined
-        .iter()
-        .map(|&level| level == u64::from(deepest.unsigned_abs()));
-    column.is_defined.extend(is_defined.clone());
-    column
-        .begins_row
-        .extend(repeated.iter().map(|&level| level == 0));
-    let count = is_defined.filter(|&is_defined| is_defined).count();
+    let mut begins_row = levels(of.max_rep_level(), 0)?;
+    let mut is_defined = levels(of.max_def_level(), of.max_def_level())?;
+    let count = is_defined.iter().filter(|&&is_defined| is_defined).count();
+    column.begins_row.append(&mut begins_row);
+    column.is_defined.append(&mut is_defined);
     match encoding {
         Encoding::PLAIN => column.values.append(&mut values.plain(bytes, count)?),
         Encoding::DELTA_BINARY_PACKED => {
             column.values.append(&mut values.differences(bytes, count)?);
         }
         Encoding::RLE_DICTIONARY => {
-            for place in encoding::indices(bytes, count)? {
-                column.values.push(*dictionary.get(place as usize)?);
-            }
+            let mut entries = encoding::entries(bytes, dictionary, count)?;
+            column.values.append(&mut entries);
         }
         _ => return None,
     }

@@ -29,12 +29,6 @@ pub(crate) struct Reader {
     last_time_ns: u64,
 }
 
-/// Where in the segment the packets of a column belong, and with which of them rows begin.
-struct Places {
-    places: Vec<u32>,
-    begins_row: Vec<bool>,
-}
-
 impl Reader {
     /// Opens a table and checks that it is one.
     pub(crate) fn open(content: Content) -> Result<(Self, Facts), TableError> {
@@ -82,11 +76,11 @@ impl Reader {
         self.next += 1;
         let segment = self.check_bytes(number).and_then(|()| self.read(number));
         let segment = segment.and_then(|segment| {
-            for packet in &segment.packets {
-                if packet.time_ns < self.last_time_ns {
+            for packet in (0..segment.len()).filter_map(|place| segment.packet(place)) {
+                if packet.time.0 < self.last_time_ns {
                     return Err("its times go back".to_owned());
                 }
-                self.last_time_ns = packet.time_ns;
+                self.last_time_ns = packet.time.0;
             }
             Ok(segment)
         });
@@ -151,9 +145,10 @@ impl Reader {
     pub(super) fn read(&self, number: usize) -> Result<Segment, String> {
         let group = self.metadata.row_group(number);
         let rows = self.rows(group)?;
-        let (places, mut packets) = self.places(group, rows.len())?;
+        let (places, begins_row) = self.places(group)?;
+        let mut packets = begun(&begins_row, rows.len())?;
         let mut column = |name, set: &dyn Fn(&mut Stored, u64) -> Option<()>| {
-            self.packets(group, name, &places, &mut packets, set)
+            self.packets(group, name, &begins_row, &mut packets, set)
         };
         column("capture", &|packet, value| {
             packet.capture = u32::try_from(value).ok()?;
@@ -203,7 +198,8 @@ impl Reader {
             packet.first_fragment = value == 1;
             Some(())
         })?;
-        Ok(Segment { rows, packets })
+        Segment::new(rows, packets, places)
+            .ok_or_else(|| "packets are not each in one place".to_owned())
     }
 
     fn rows(&self, group: &RowGroupMetaData) -> Result<Vec<Row>, String> {
@@ -239,28 +235,12 @@ impl Reader {
         rows.collect()
     }
 
-    /// Where packets belong, and the packets with nothing but their rows.
-    fn places(
-        &self,
-        group: &RowGroupMetaData,
-        rows: usize,
-    ) -> Result<(Places, Vec<Stored>), String> {
+    /// Where in the trace packets belong, and with which of them rows begin.
+    fn places(&self, group: &RowGroupMetaData) -> Result<(Vec<u32>, Vec<bool>), String> {
         let column = self.column(group, PLACE, &Numbers(4))?;
-        let mut packets = vec![UNSET; column.values.len()];
-        let mut row = u32::MAX;
-        for (&place, &begins) in column.values.iter().zip(&column.begins_row) {
-            row = row.wrapping_add(u32::from(begins));
-            match packets.get_mut(place as usize) {
-                Some(packet) if packet.row == u32::MAX && (row as usize) < rows => packet.row = row,
-                _ => return Err(format!("place {place} is not that of one packet")),
-            }
-        }
-        if column.begins_row.len() != packets.len() || row.wrapping_add(1) as usize != rows {
-            return Err("not every row has packets".to_owned());
-        }
-        let places = column.values.iter().map(|&place| place as u32).collect();
-        let begins_row = column.begins_row;
-        Ok((Places { places, begins_row }, packets))
+        // A place beyond 32 bits cannot be: they are what is read.
+        let places = column.values.iter().map(|&place| place as u32);
+        Ok((places.collect(), column.begins_row))
     }
 
     /// Sets something of each packet, but where the column has none.
@@ -268,7 +248,7 @@ impl Reader {
         &self,
         group: &RowGroupMetaData,
         name: &str,
-        places: &Places,
+        begins_row: &[bool],
         packets: &mut [Stored],
         set: &dyn Fn(&mut Stored, u64) -> Option<()>,
     ) -> Result<(), String> {
@@ -278,20 +258,14 @@ impl Reader {
             Type::INT64 => self.column(group, &path, &Numbers(8)),
             _ => self.column(group, &path, &Numbers(4)),
         }?;
-        if column.begins_row != places.begins_row {
+        if column.begins_row != begins_row {
             return Err(format!("column {name} has other rows than {PLACE}"));
         }
         let mut values = column.values.into_iter();
-        for (&place, is_defined) in places.places.iter().zip(column.is_defined) {
-            if !is_defined {
-                continue;
-            }
-            let value = values.next();
-            let packet = packets.get_mut(place as usize);
-            let is_set = value
-                .zip(packet)
-                .and_then(|(value, packet)| set(packet, value));
-            if is_set.is_none() {
+        for (packet, is_defined) in packets.iter_mut().zip(column.is_defined) {
+            let is_set =
+                !is_defined || values.next().and_then(|value| set(packet, value)).is_some();
+            if !is_set {
                 return Err(format!("column {name} has a value that cannot be"));
             }
         }
@@ -350,6 +324,21 @@ const UNSET: Stored = Stored {
     to_server: false,
     first_fragment: false,
 };
+
+/// Packets with nothing but their rows, of which each has one at least.
+fn begun(begins_row: &[bool], rows: usize) -> Result<Vec<Stored>, String> {
+    let mut row = u32::MAX;
+    let packet = |&begins: &bool| {
+        row = row.wrapping_add(u32::from(begins));
+        Stored { row, ..UNSET }
+    };
+    let packets: Vec<Stored> = begins_row.iter().map(packet).collect();
+    let begins_at_once = begins_row.first().is_none_or(|&begins| begins);
+    if row.wrapping_add(1) as usize != rows || !begins_at_once {
+        return Err("rows and packets do not agree".to_owned());
+    }
+    Ok(packets)
+}
 
 fn facts_of(metadata: &ParquetMetaData) -> Result<Facts, TableError> {
     let pairs = metadata.file_metadata().key_value_metadata();

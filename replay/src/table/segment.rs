@@ -9,11 +9,16 @@ use crate::decode::Decoded;
 use crate::trace::Seen;
 use crate::track::{Basis, Close, Connection, Traffic};
 
-/// Packets in order, and their rows.
+/// Packets row after row, as they lie in a file: what goes through them column by column does not
+/// jump about.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Segment {
     pub(super) rows: Vec<Row>,
     pub(super) packets: Vec<Stored>,
+    /// The place of each packet in the trace, from 0.
+    pub(super) places: Vec<u32>,
+    /// Where in `packets` the one at a place is.
+    slots: Vec<u32>,
 }
 
 /// What the packets of a row have in common: all that reading a trace back takes.
@@ -55,6 +60,50 @@ pub(crate) struct Restored {
 }
 
 impl Segment {
+    /// From packets row after row and their places; none where two are in one place.
+    pub(super) fn new(rows: Vec<Row>, packets: Vec<Stored>, places: Vec<u32>) -> Option<Self> {
+        let mut slots = vec![u32::MAX; packets.len()];
+        for (slot, &place) in places.iter().enumerate() {
+            let slot_of_place = slots.get_mut(place as usize)?;
+            if *slot_of_place != u32::MAX {
+                return None;
+            }
+            *slot_of_place = slot as u32;
+        }
+        Some(Self {
+            rows,
+            packets,
+            places,
+            slots,
+        })
+    }
+
+    /// From packets in the order of the trace.
+    pub(super) fn in_order(rows: Vec<Row>, packets: &[Stored]) -> Self {
+        let mut next = vec![0; rows.len() + 1];
+        for packet in packets {
+            next[packet.row as usize + 1] += 1;
+        }
+        for row in 1..next.len() {
+            next[row] += next[row - 1];
+        }
+        let mut slots = Vec::with_capacity(packets.len());
+        let mut places = vec![0; packets.len()];
+        for (place, packet) in packets.iter().enumerate() {
+            let slot: &mut u32 = &mut next[packet.row as usize];
+            places[*slot as usize] = place as u32;
+            slots.push(*slot);
+            *slot += 1;
+        }
+        let packets = places.iter().map(|&place| packets[place as usize]);
+        Self {
+            rows,
+            packets: packets.collect(),
+            places,
+            slots,
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.packets.len()
     }
@@ -62,7 +111,8 @@ impl Segment {
     /// The packet at a place.
     #[inline]
     pub(crate) fn packet(&self, place: usize) -> Option<Restored> {
-        let stored = self.packets.get(place)?;
+        let slot = *self.slots.get(place)?;
+        let stored = self.packets.get(slot as usize)?;
         let row = self.rows.get(stored.row as usize)?;
         let (from, to) = if stored.to_server {
             (row.client, row.server)
@@ -113,8 +163,9 @@ pub(super) struct Summary {
 /// A segment in the making.
 #[derive(Default)]
 pub(super) struct Collector {
-    segment: Segment,
-    rows: Vec<Open>,
+    packets: Vec<Stored>,
+    rows: Vec<Row>,
+    open: Vec<Open>,
     /// Places of connections in `rows`. Never iterated.
     index: HashMap<u64, u32, FixedState>,
 }
@@ -130,7 +181,7 @@ struct Open {
 
 impl Collector {
     pub(super) fn len(&self) -> usize {
-        self.segment.len()
+        self.packets.len()
     }
 
     /// Takes in the next packet.
@@ -139,17 +190,17 @@ impl Collector {
         let packet = &decoded.packet;
         let [source, destination] = ends_of(packet);
         let place = *self.index.entry(seen.connection).or_insert_with(|| {
-            self.segment.rows.push(Row {
+            self.rows.push(Row {
                 protocol: packet.protocol,
                 client: source,
                 server: destination,
             });
-            self.rows.push(Open::begin(seen));
-            self.rows.len() as u32 - 1
+            self.open.push(Open::begin(seen));
+            self.open.len() as u32 - 1
         });
-        let from_first = source == self.segment.rows[place as usize].client;
-        self.rows[place as usize].add(seen, from_first);
-        self.segment.packets.push(Stored {
+        let from_first = source == self.rows[place as usize].client;
+        self.open[place as usize].add(seen, from_first);
+        self.packets.push(Stored {
             row: place,
             capture: seen.capture,
             number: seen.number,
@@ -169,8 +220,8 @@ impl Collector {
     /// Takes in what is known of a connection at its end.
     pub(super) fn end(&mut self, connection: &Connection) {
         if let Some(&place) = self.index.get(&connection.number) {
-            let sender = self.segment.rows[place as usize].client;
-            self.rows[place as usize].learn(connection, sender);
+            let sender = self.rows[place as usize].client;
+            self.open[place as usize].learn(connection, sender);
         }
     }
 
@@ -180,11 +231,14 @@ impl Collector {
         connection: impl Fn(FlowId) -> Option<Connection>,
     ) -> (Segment, Vec<Summary>) {
         let Self {
-            mut segment, rows, ..
+            mut packets,
+            mut rows,
+            open,
+            ..
         } = std::mem::take(self);
         let mut turned = Vec::with_capacity(rows.len());
         let mut summaries = Vec::with_capacity(rows.len());
-        for (mut open, row) in rows.into_iter().zip(&mut segment.rows) {
+        for (mut open, row) in open.into_iter().zip(&mut rows) {
             if let Some(connection) = connection(open.flow)
                 && open.summary.connection == connection.number
             {
@@ -198,10 +252,10 @@ impl Collector {
             turned.push(open.is_turned);
             summaries.push(open.summary);
         }
-        for packet in &mut segment.packets {
+        for packet in &mut packets {
             packet.to_server ^= turned[packet.row as usize];
         }
-        (segment, summaries)
+        (Segment::in_order(rows, &packets), summaries)
     }
 }
 

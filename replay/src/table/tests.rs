@@ -123,26 +123,28 @@ prop_compose! {
     fn segment()(rows in prop::collection::vec(row(), 1..20))(
         packets in prop::collection::vec(stored(), rows.len()..rows.len() + 200),
         rows in Just(rows),
-    ) -> Segment {
+    ) -> (Vec<Row>, Vec<Stored>) {
         let mut packets = packets;
         let count = rows.len();
         for (place, packet) in packets.iter_mut().enumerate() {
             // Rows come in the order of their first packets, and each has one.
             packet.row = if place < count { place as u32 } else { packet.row % count as u32 };
         }
-        Segment { rows, packets }
+        (rows, packets)
     }
 }
 
 fn segments() -> impl Strategy<Value = Vec<Segment>> {
     prop::collection::vec(segment(), 0..4).prop_map(|mut segments| {
         let mut now = 1;
-        for packet in segments.iter_mut().flat_map(|segment| &mut segment.packets) {
+        for packet in segments.iter_mut().flat_map(|(_, packets)| packets) {
             now += packet.time_ns;
             packet.time_ns = now;
             packet.raw_time_ns = packet.raw_time_ns.map(|behind| now - behind);
         }
-        segments
+        let segments = segments.into_iter();
+        let segment = |(rows, packets): (_, Vec<_>)| Segment::in_order(rows, &packets);
+        segments.map(segment).collect()
     })
 }
 
@@ -173,9 +175,9 @@ fn sample() -> Vec<Segment> {
         to_server: n.is_multiple_of(2),
         first_fragment: n.is_multiple_of(11),
     };
-    let segment = |start| Segment {
-        rows: (0..40).map(row).collect(),
-        packets: (0..600).map(|n| packet(n, start)).collect(),
+    let segment = |start| {
+        let packets: Vec<Stored> = (0..600).map(|n| packet(n, start)).collect();
+        Segment::in_order((0..40).map(row).collect(), &packets)
     };
     vec![segment(1 << 60), segment(1 << 61)]
 }
@@ -239,14 +241,19 @@ fn what_cannot_be_is_refused() {
     };
     let texts = [
         refused(&|segment| segment.packets[5].capture = CAPTURES),
-        refused(&|segment| segment.packets[5].time_ns -= 5_001),
-        refused(&|segment| segment.packets[0].time_ns = 7),
-        refused(&|segment| segment.packets[5].raw_time_ns = Some(u64::MAX)),
+        refused(&|segment| {
+            segment.packets[5].time_ns -= 5_000_000;
+            segment.packets[5].raw_time_ns = None;
+        }),
+        refused(&|segment| segment.packets[0].raw_time_ns = Some(u64::MAX)),
+        refused(&|segment| segment.places[5] = segment.places[6]),
+        refused(&|segment| segment.places[5] = 600),
     ];
     insta::assert_snapshot!(texts.join("\n"), @"
     it is damaged in segment 1: column capture has a value that cannot be; copy or extract it anew
-    it is damaged in segment 1: column time_added_ns has a value that cannot be; copy or extract it anew
     it is damaged in segment 1: its times go back; copy or extract it anew
     it is damaged in segment 1: column time_added_ns has a value that cannot be; copy or extract it anew
+    it is damaged in segment 1: packets are not each in one place; copy or extract it anew
+    it is damaged in segment 1: packets are not each in one place; copy or extract it anew
     ");
 }

@@ -142,26 +142,32 @@ fn write_packets<W: Write + Send>(
     group: &mut Group<'_, W>,
     segment: &Segment,
 ) -> Result<(), ParquetError> {
-    let places = by_row(segment);
-    let packets = || places.iter().map(|&place| &segment.packets[place as usize]);
+    let packets = &segment.packets;
     let mut row = None;
-    let levels: Vec<i16> = packets()
+    let levels: Vec<i16> = packets
+        .iter()
         .map(|packet| i16::from(row.replace(packet.row) == Some(packet.row)))
         .collect();
     let repeated = Some(levels.as_slice());
     let int = |group: &mut Group<'_, W>, of: &dyn Fn(&Stored) -> u32| {
-        let values = packets().map(|packet| Some(of(packet).cast_signed()));
+        let values = packets.iter().map(|packet| Some(of(packet).cast_signed()));
         put::<Int32Type, W>(group, values, repeated)
     };
     let long = |group: &mut Group<'_, W>, of: &dyn Fn(&Stored) -> Option<u64>| {
-        let values = packets().map(|packet| of(packet).map(u64::cast_signed));
+        let values = packets
+            .iter()
+            .map(|packet| of(packet).map(u64::cast_signed));
         put::<Int64Type, W>(group, values, repeated)
     };
     let bit = |group: &mut Group<'_, W>, of: &dyn Fn(&Stored) -> bool| {
-        put::<BoolType, W>(group, packets().map(|packet| Some(of(packet))), repeated)
+        put::<BoolType, W>(
+            group,
+            packets.iter().map(|packet| Some(of(packet))),
+            repeated,
+        )
     };
-    let in_order = places.iter().map(|place| Some(place.cast_signed()));
-    put::<Int32Type, W>(group, in_order, repeated)?;
+    let places = segment.places.iter().map(|place| Some(place.cast_signed()));
+    put::<Int32Type, W>(group, places, repeated)?;
     int(group, &|packet| packet.capture)?;
     long(group, &|packet| Some(packet.number))?;
     long(group, &|packet| Some(packet.time_ns))?;
@@ -177,24 +183,6 @@ fn write_packets<W: Write + Send>(
     int(group, &|packet| packet.tcp_acknowledgement)?;
     int(group, &|packet| u32::from(packet.identification))?;
     bit(group, &|packet| packet.first_fragment)
-}
-
-/// The places of packets, row after row, those of a row in their order.
-fn by_row(segment: &Segment) -> Vec<u32> {
-    let mut next = vec![0; segment.rows.len() + 1];
-    for packet in &segment.packets {
-        next[packet.row as usize + 1] += 1;
-    }
-    for row in 1..next.len() {
-        next[row] += next[row - 1];
-    }
-    let mut places = vec![0; segment.packets.len()];
-    for (place, packet) in segment.packets.iter().enumerate() {
-        let slot: &mut u32 = &mut next[packet.row as usize];
-        places[*slot as usize] = place as u32;
-        *slot += 1;
-    }
-    places
 }
 
 /// Writes the next column of the schema; `repeated` are the repetition levels of a list.
