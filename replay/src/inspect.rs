@@ -155,21 +155,7 @@ fn link_type_name(number: u16) -> String {
 }
 
 fn warnings(trace: &Trace, errors: &[CaptureError]) -> Vec<String> {
-    let totals = trace.totals();
-    let mut warnings = Vec::new();
-    if totals.clock_steps_back > 0 {
-        warnings.push(format!(
-            "{} packets bear an earlier time than the one before them and were taken at its time",
-            totals.clock_steps_back
-        ));
-    }
-    if totals.without_time > 0 {
-        warnings.push(format!(
-            "{} packets bear no time and were taken at their predecessor's",
-            totals.without_time
-        ));
-    }
-    warnings.extend(trace.seams().iter().map(ToString::to_string));
+    let mut warnings = trace.remarks();
     warnings.extend(errors.iter().map(ToString::to_string));
     warnings
 }

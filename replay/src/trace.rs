@@ -255,6 +255,25 @@ impl Trace {
         self.captures().filter_map(|capture| capture.warning)
     }
 
+    /// What is odd about the trace as a whole, one line each: its clock, and how captures follow
+    /// each other.
+    pub fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        let (back, without) = (self.totals.clock_steps_back, self.totals.without_time);
+        if back > 0 {
+            remarks.push(format!(
+                "{back} packets bear an earlier time than the one before them and were taken at its time"
+            ));
+        }
+        if without > 0 {
+            remarks.push(format!(
+                "{without} packets bear no time and were taken at their predecessor's"
+            ));
+        }
+        remarks.extend(self.seams().iter().map(ToString::to_string));
+        remarks
+    }
+
     /// Where captures that follow each other overlap or leave a gap.
     pub fn seams(&self) -> Vec<Seam> {
         seams::find(self.captures())

@@ -181,20 +181,7 @@ impl Facts<'_> {
                 warnings.push(format!("no packet is for {}", service.config.key));
             }
         }
-        let totals = self.trace.totals();
-        if totals.clock_steps_back > 0 {
-            warnings.push(format!(
-                "{} packets bear an earlier time than the one before them and were taken at its time",
-                totals.clock_steps_back
-            ));
-        }
-        if totals.without_time > 0 {
-            warnings.push(format!(
-                "{} packets bear no time and were taken at their predecessor's",
-                totals.without_time
-            ));
-        }
-        warnings.extend(self.trace.seams().iter().map(ToString::to_string));
+        warnings.extend(self.trace.remarks());
         warnings.extend(self.capture_errors.iter().map(ToString::to_string));
         warnings
     }
