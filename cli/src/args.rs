@@ -6,10 +6,14 @@
     reason = "doc comments of options are help texts, which show no backticks"
 )]
 
+use std::fmt::Display;
 use std::path::PathBuf;
 
 use clap::{ArgMatches, Parser, Subcommand, ValueEnum};
+use equipoise_replay::decode::{Decoder, TunnelPort, TunnelPorts};
 use equipoise_replay::setup::Item;
+
+use crate::failure::{Failure, USAGE};
 
 /// Try load-balancing policies on captured traffic
 ///
@@ -49,13 +53,22 @@ pub(crate) enum Tunnels {
     Inner,
 }
 
-impl From<Tunnels> for equipoise_replay::decode::Tunnels {
-    fn from(tunnels: Tunnels) -> Self {
-        match tunnels {
-            Tunnels::Outer => Self::Outer,
-            Tunnels::Inner => Self::Inner,
-        }
+/// What `--tunnels` and `--tunnel-port` say of how frames become packets.
+pub(crate) fn decoder(tunnels: Option<Tunnels>, ports: &[TunnelPort]) -> Result<Decoder, Failure> {
+    use equipoise_replay::decode::Tunnels as Looked;
+    let wrong = |what: &dyn Display| Failure(format!("--tunnel-port: {what}"), USAGE);
+    let tunnels = match tunnels {
+        None => Looked::Unsaid,
+        Some(Tunnels::Outer) => Looked::Outer,
+        Some(Tunnels::Inner) => Looked::Inner,
+    };
+    if tunnels != Looked::Inner && !ports.is_empty() {
+        return Err(wrong(&"no tunnel is looked into without --tunnels inner"));
     }
+    Ok(Decoder {
+        tunnels,
+        ports: TunnelPorts::new(ports.iter().copied()).map_err(|error| wrong(&error))?,
+    })
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -74,9 +87,18 @@ pub(crate) enum Format {
 /// most client connections is the virtual service; without --server it has four real servers of
 /// weight 1; without --policy every built-in policy is tried.
 ///
-/// An interrupt ends the replay with a report of what was read by then, marked as partial.
+/// A silence between one capture and the next is a warning where it is longer than a second and
+/// longer than any within the two, or than half the time that the longer of them lasts: a file of a
+/// rotation may be missing.
 ///
-/// Exit codes: 0 done, 1 the input or a policy failed, 2 wrong usage, 130 interrupted.
+/// An interrupt ends the replay with a report of what was read by then, marked as partial; one that
+/// comes while the captures are read for the busiest service, as they are without --service, ends
+/// it with no report. While standard input or a pipe is read, which is to its end before anything
+/// else, an interrupt ends that input, and what came by then is replayed. A second interrupt ends
+/// everything at once.
+///
+/// Exit codes: 0 done, 1 the input or a policy failed, 2 wrong usage, 130 interrupted (143 by
+/// SIGTERM, 129 by SIGHUP).
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Replay {
@@ -146,8 +168,14 @@ pub(crate) struct Replay {
     pub(crate) time_scale: f64,
 
     /// Which packet counts where one is in a tunnel, as directors of method tun see them
-    #[arg(long, value_enum, default_value_t = Tunnels::Outer)]
-    pub(crate) tunnels: Tunnels,
+    /// [default: outer, or as a table was made]
+    #[arg(long, value_enum)]
+    pub(crate) tunnels: Option<Tunnels>,
+
+    /// Another UDP port of a tunnel that --tunnels inner looks into: gue=PORT besides its own 6080,
+    /// vxlan=PORT besides 4789 and 8472, geneve=PORT besides 6081
+    #[arg(long, value_name = "NAME=PORT")]
+    pub(crate) tunnel_port: Vec<TunnelPort>,
 
     /// What to print
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -175,9 +203,15 @@ pub(crate) enum InspectFormat {
 /// Services are endpoints that clients connect to, those with the most connections first. The last
 /// line is a command that replays the busiest one.
 ///
-/// An interrupt ends the reading with what was read by then, marked as partial.
+/// A silence between one capture and the next is a warning where it is longer than a second and
+/// longer than any within the two, or than half the time that the longer of them lasts: a file of a
+/// rotation may be missing.
 ///
-/// Exit codes: 0 done, 1 the input failed, 2 wrong usage, 130 interrupted.
+/// An interrupt ends the reading, also that of standard input, with what was read by then, marked
+/// as partial; a second one ends everything at once.
+///
+/// Exit codes: 0 done, 1 the input failed, 2 wrong usage, 130 interrupted (143 by SIGTERM, 129 by
+/// SIGHUP).
 #[derive(Debug, clap::Args)]
 pub(crate) struct Inspect {
     /// Captures, folders of captures or patterns, in any order: one trace in the order of time;
@@ -190,8 +224,14 @@ pub(crate) struct Inspect {
     pub(crate) top: u32,
 
     /// Which packet counts where one is in a tunnel, as directors of method tun see them
-    #[arg(long, value_enum, default_value_t = Tunnels::Outer)]
-    pub(crate) tunnels: Tunnels,
+    /// [default: outer, or as a table was made]
+    #[arg(long, value_enum)]
+    pub(crate) tunnels: Option<Tunnels>,
+
+    /// Another UDP port of a tunnel that --tunnels inner looks into: gue=PORT besides its own 6080,
+    /// vxlan=PORT besides 4789 and 8472, geneve=PORT besides 6081
+    #[arg(long, value_name = "NAME=PORT")]
+    pub(crate) tunnel_port: Vec<TunnelPort>,
 
     /// What to print
     #[arg(long, value_enum, default_value_t = InspectFormat::Table)]
@@ -214,7 +254,7 @@ pub(crate) enum TableFormat {
 /// The file appears whole or not at all: an interrupt leaves none.
 ///
 /// Exit codes: 0 done, 1 the input failed (what was read of it is in the table), 2 wrong usage,
-/// 130 interrupted.
+/// 130 interrupted (143 by SIGTERM, 129 by SIGHUP).
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXTRACT_EXAMPLES)]
 pub(crate) struct Extract {
@@ -223,7 +263,7 @@ pub(crate) struct Extract {
     #[arg(value_name = "CAPTURE", required = true)]
     pub(crate) captures: Vec<PathBuf>,
 
-    /// The table to write
+    /// The table to write; `-` is standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) out: PathBuf,
 
@@ -232,9 +272,14 @@ pub(crate) struct Extract {
     pub(crate) format: Option<TableFormat>,
 
     /// Which packet counts where one is in a tunnel; a replay of the table takes what is chosen
-    /// here
-    #[arg(long, value_enum, default_value_t = Tunnels::Outer)]
-    pub(crate) tunnels: Tunnels,
+    /// here [default: outer, or as a table was made]
+    #[arg(long, value_enum)]
+    pub(crate) tunnels: Option<Tunnels>,
+
+    /// Another UDP port of a tunnel that --tunnels inner looks into: gue=PORT besides its own 6080,
+    /// vxlan=PORT besides 4789 and 8472, geneve=PORT besides 6081
+    #[arg(long, value_name = "NAME=PORT")]
+    pub(crate) tunnel_port: Vec<TunnelPort>,
 }
 
 const EXTRACT_EXAMPLES: &str = "\

@@ -8,7 +8,8 @@ use equipoise_replay::policy::PolicyError;
 use equipoise_replay::replay::ReplayError;
 use equipoise_replay::setup::{PolicyOption, SetupError};
 
-use crate::progress::INTERRUPTED;
+use crate::files::is_stdout;
+use crate::interrupts;
 
 /// The input or a policy failed.
 pub(crate) const FAILED: u8 = 1;
@@ -49,19 +50,29 @@ impl Failure {
 
     /// Writing a file that the user named failed.
     pub(crate) fn writing(path: &Path, error: &io::Error) -> Self {
+        if is_stdout(path) {
+            return Self::output(error);
+        }
         // Only the kind: the rest may name a temporary file that nobody asked for.
-        let what = error.kind();
-        let advice = match what {
-            io::ErrorKind::StorageFull => "make room there, or name a file elsewhere",
+        let what = match error.kind() {
+            io::ErrorKind::Other => error.to_string(),
+            kind => kind.to_string(),
+        };
+        let advice = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::FileTooLarge => {
+                "make room there, or name a file elsewhere"
+            }
             _ => "name a file in a folder that exists and can be written",
         };
         Self::input(format!("cannot write {}: {what}; {advice}", path.display()))
     }
 
+    /// What was made of an input that an interrupt ended is put down to the interrupt.
     pub(crate) fn report(self) -> ExitCode {
         let Self(line, code) = self;
         say(&line);
-        ExitCode::from(code)
+        let asked = interrupts::asked().filter(|_| code == FAILED);
+        ExitCode::from(asked.unwrap_or(code))
     }
 }
 
@@ -101,7 +112,6 @@ impl From<ReplayError> for Failure {
                     PolicyOption::parse(policy).is_ok_and(|option| option.parameters.is_empty());
                 Self(error.to_string(), if is_bare { FAILED } else { USAGE })
             }
-            ReplayError::Interrupted => Self(error.to_string(), INTERRUPTED),
             other => Self::input(other),
         }
     }

@@ -1,58 +1,162 @@
 //! Files that the user names: captures to read, and what is written.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use equipoise_replay::capture::Source;
+use equipoise_replay::capture::{Expanded, Source};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::failure::{Failure, USAGE, say};
+use crate::interrupts::{self, Temporary, Watched};
 
-/// The captures that arguments stand for.
-pub(crate) fn sources(captures: &[PathBuf]) -> Result<Vec<Source>, Failure> {
-    let inputs = captures.iter().filter(|path| path.as_os_str() == "-");
-    if inputs.count() > 1 {
-        let line =
-            "- stands for standard input, which can be read once: give one -, and files".to_owned();
-        return Err(Failure(line, USAGE));
-    }
-    let mut sources = Vec::new();
-    for path in captures {
-        let (found, warnings) = Source::expand(path).map_err(Failure::input)?;
-        for warning in warnings {
-            say(&format!("warning: {warning}"));
-        }
-        sources.extend(found);
-    }
-    Ok(sources)
+/// What is read.
+pub(crate) struct Inputs {
+    pub(crate) sources: Vec<Source>,
+    /// Files that could not be read at all were left out.
+    pub(crate) is_incomplete: bool,
+    /// What else must not be replaced: rules, policies, captures that could not be read.
+    others: Vec<PathBuf>,
 }
 
-/// What is written must not take the place of what it is made from; `option` named it.
-pub(crate) fn spare<'a>(
-    mut inputs: impl Iterator<Item = &'a PathBuf>,
-    option: &str,
-    path: &Path,
-) -> Result<(), Failure> {
-    if !path.is_file() {
-        return Ok(());
+impl Inputs {
+    /// The captures that arguments stand for; `others` is what is read besides.
+    pub(crate) fn of(captures: &[PathBuf], mut others: Vec<PathBuf>) -> Result<Self, Failure> {
+        let inputs = captures.iter().filter(|path| path.as_os_str() == "-");
+        if inputs.count() > 1 {
+            let line = "- stands for standard input, which can be read once: give one -, and files";
+            return Err(Failure(line.to_owned(), USAGE));
+        }
+        // An interrupt ends the input, and what came of it until then is taken for all.
+        let _watched = Watched::new();
+        let is_over = || interrupts::asked().is_some();
+        let mut found = Expanded::default();
+        for path in captures {
+            let expanded = Source::expand(path, &is_over).map_err(Failure::input)?;
+            found.sources.extend(expanded.sources);
+            found.left_out.extend(expanded.left_out);
+            found.errors.extend(expanded.errors);
+            others.extend(expanded.unread);
+            if is_over() {
+                break;
+            }
+        }
+        let came = |source: &Source| source.is_cut() && source.size() > Some(0);
+        if let Some(code) = interrupts::asked()
+            && !found.sources.iter().any(came)
+        {
+            return Err(Failure(
+                "interrupted before anything was read".to_owned(),
+                code,
+            ));
+        }
+        for warning in &found.left_out {
+            say(&format!("warning: {warning}"));
+        }
+        for error in &found.errors {
+            say(&format!("warning: {error}; it is left out"));
+        }
+        Ok(Self {
+            sources: once(found.sources),
+            is_incomplete: !found.errors.is_empty(),
+            others,
+        })
     }
-    let target = fs::canonicalize(path).ok();
-    if inputs.any(|input| fs::canonicalize(input).ok() == target) {
+
+    /// What is written must not take the place of what it is made from; `option` named it.
+    pub(crate) fn spare(&self, option: &str, path: &Path) -> Result<(), Failure> {
+        // What is no file yet, or no regular one, is nobody's content.
+        let target = identity(path).filter(|_| !is_stdout(path));
+        let Some(target) = target else {
+            return Ok(());
+        };
+        let captures = self.sources.iter().filter_map(Source::path);
+        let others = self.others.iter().map(PathBuf::as_path);
+        let stdin = (self.sources.iter()).any(|source| source.path().is_none());
+        let stdin = stdin.then_some(Path::new("/dev/stdin"));
+        let mut all = captures.chain(others).chain(stdin);
+        if !all.any(|input| identity(input) == Some(target)) {
+            return Ok(());
+        }
         let line = format!(
             "{option} {}: it is an input and would be replaced: name another file",
             path.display()
         );
-        return Err(Failure(line, USAGE));
+        Err(Failure(line, USAGE))
     }
-    Ok(())
+
+    /// As [`Inputs::spare`], for what is written into a folder.
+    pub(crate) fn spare_in(&self, option: &str, folder: &Path) -> Result<(), Failure> {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        for entry in entries {
+            let path = entry.path();
+            let ending = path.extension().and_then(|ending| ending.to_str());
+            if matches!(ending, Some("json" | "csv" | "svg")) {
+                self.spare(option, &path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Each file once, whatever the names that it was given by.
+fn once(mut sources: Vec<Source>) -> Vec<Source> {
+    let mut seen = BTreeSet::new();
+    let mut again = Vec::new();
+    sources.retain(|source| {
+        let path = source.path().and_then(|path| fs::canonicalize(path).ok());
+        let is_new = path.is_none_or(|path| seen.insert(path));
+        if !is_new {
+            again.push(source.name().to_owned());
+        }
+        is_new
+    });
+    match &again[..] {
+        [] => {}
+        [name] => say(&format!("warning: {name} is given twice and read once")),
+        [name, rest @ ..] => say(&format!(
+            "warning: {name} and {} more captures are given twice and read once",
+            rest.len()
+        )),
+    }
+    sources
+}
+
+/// What tells files apart, whatever their names; none for what is no regular file.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let metadata = fs::metadata(path).ok()?;
+    metadata.is_file().then(|| (metadata.dev(), metadata.ino()))
+}
+
+/// As many open files as the system lets: captures that overlap are open side by side.
+pub(crate) fn allow_many() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    // Where it is not to be had, what cannot be opened is told.
+    let _ = setrlimit(Resource::Nofile, raised);
+}
+
+/// Whether a path that is written to stands for standard output.
+pub(crate) fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == "-"
 }
 
 /// A file appears whole or not at all; a pipe or a device is written as it is, and a link keeps
-/// pointing where it does.
+/// pointing where it does. `-` is standard output.
 pub(crate) fn write_whole<T, E: From<io::Error>>(
     path: &Path,
     write: impl FnOnce(&File) -> Result<T, E>,
 ) -> Result<T, E> {
+    if is_stdout(path) {
+        let stdout = io::stdout().as_fd().try_clone_to_owned()?;
+        return write(&File::from(stdout));
+    }
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let is_stream = ["/dev", "/proc"]
         .iter()
@@ -67,6 +171,7 @@ pub(crate) fn write_whole<T, E: From<io::Error>>(
     let file = tempfile::Builder::new()
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
         .tempfile_in(folder.unwrap_or(Path::new(".")))?;
+    let _temporary = Temporary::new(file.path());
     let written = write(file.as_file())?;
     file.persist(&target).map_err(|error| error.error)?;
     Ok(written)

@@ -2,12 +2,13 @@
 //! logic of its own.
 //!
 //! Exit codes: 0 done, 1 the input or a policy failed, 2 wrong usage, 70 a bug of ours, 130
-//! interrupted.
+//! interrupted (143 by SIGTERM, 129 by SIGHUP).
 
 mod args;
 mod commands;
 mod failure;
 mod files;
+mod interrupts;
 mod progress;
 
 use std::panic::{self, AssertUnwindSafe};
@@ -35,7 +36,8 @@ fn run() -> Result<ExitCode, Failure> {
     let matches = Args::command().get_matches();
     // clap has checked them: this only names the fields.
     let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    progress::catch_interrupts();
+    interrupts::catch();
+    files::allow_many();
     match args.command {
         Command::Replay(replay) => {
             let order = matches

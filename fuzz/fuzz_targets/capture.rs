@@ -10,6 +10,7 @@ use equipoise_core::{
     Observer, Persistence, Scheduling, ServerConfig, ServiceConfig, ServiceIndex, ServiceKey,
     Settings, Sysctls, Tag, Timeouts, Timestamp, Traffic,
 };
+use equipoise_fuzz::{assert_one_line, decoder};
 use equipoise_replay::capture::Source;
 use equipoise_replay::decode::{Decoder, Tunnels};
 use equipoise_replay::trace::{Event, Trace, TracePacket};
@@ -53,17 +54,9 @@ fuzz_target!(|bytes: &[u8]| {
 /// The packets, and who serves most.
 fn read(bytes: &[u8]) -> Option<(Vec<TracePacket>, Vec<EndpointCount>)> {
     let source = Source::from_bytes("capture", bytes);
-    let decoder = Decoder {
-        tunnels: if bytes.len() % 4 < 2 {
-            Tunnels::Outer
-        } else {
-            Tunnels::Inner
-        },
-        ..Decoder::default()
-    };
     // Nothing is forgotten, so that every flow has its number for ever.
     let tracker = Tracker::new(Retention::FOR_EVER, None);
-    let mut trace = match Trace::open(&[source], decoder, tracker) {
+    let mut trace = match Trace::open(&[source], decoder_for(bytes), tracker) {
         Ok(trace) => trace,
         Err(error) => {
             assert_one_line(&error.to_string());
@@ -113,7 +106,9 @@ fn read(bytes: &[u8]) -> Option<(Vec<TracePacket>, Vec<EndpointCount>)> {
             .map(|capture| capture.facts.packets)
             .sum::<u64>()
     );
-    assert_eq!(ended.len() as u64, connections + inferred.second_legs);
+    // That a connection is a second leg may show after it has begun.
+    let all = ended.len() as u64;
+    assert!(connections <= all && connections + inferred.second_legs >= all);
     let (mut told, mut told_length, mut told_payload) = (0, 0, 0);
     let mut endpoints = Endpoints::default();
     for connection in &ended {
@@ -130,16 +125,18 @@ fn read(bytes: &[u8]) -> Option<(Vec<TracePacket>, Vec<EndpointCount>)> {
     let endpoints = endpoints.busiest();
     assert_eq!(
         endpoints.iter().map(|found| found.connections).sum::<u64>(),
-        connections
+        all - inferred.second_legs
     );
     Some((packets, endpoints))
 }
 
-fn assert_one_line(text: &str) {
-    assert!(
-        !text.is_empty() && !text.contains(char::is_control),
-        "{text:?}"
-    );
+/// The length decides, so that no byte of the capture does.
+fn decoder_for(bytes: &[u8]) -> Decoder {
+    decoder(if bytes.len() % 4 < 2 {
+        Tunnels::Outer
+    } else {
+        Tunnels::Inner
+    })
 }
 
 /// The decisions, after a run in which every connection is accounted for.
@@ -195,16 +192,8 @@ fn replay_held(settings: Settings, bytes: &[u8], endpoints: &[EndpointCount]) ->
         .collect();
     let holding = Holding::new(settings.quiet_limit());
     let tracker = Tracker::new(Retention::FOR_EVER, Some(holding));
-    let decoder = Decoder {
-        tunnels: if bytes.len() % 4 < 2 {
-            Tunnels::Outer
-        } else {
-            Tunnels::Inner
-        },
-        ..Decoder::default()
-    };
     let source = Source::from_bytes("capture", bytes);
-    let Ok(mut trace) = Trace::open(&[source], decoder, tracker) else {
+    let Ok(mut trace) = Trace::open(&[source], decoder_for(bytes), tracker) else {
         return Vec::new();
     };
     let mut batch = Vec::new();

@@ -2,7 +2,8 @@
 //! short way as by the full one, with and without looking into tunnels.
 #![no_main]
 
-use equipoise_replay::decode::{Decoder, Tunnels};
+use equipoise_fuzz::decoder;
+use equipoise_replay::decode::Tunnels;
 use libfuzzer_sys::fuzz_target;
 
 /// The link types that are decoded; other numbers are one reason.
@@ -19,10 +20,7 @@ fuzz_target!(|input: &[u8]| {
     let link_type = LINK_TYPES[usize::from(*link_type) % LINK_TYPES.len()];
     let on_wire = bytes.len() as u32 + u32::from(*longer) * 512;
     for tunnels in [Tunnels::Outer, Tunnels::Inner] {
-        let decoder = Decoder {
-            tunnels,
-            ..Decoder::default()
-        };
+        let decoder = decoder(tunnels);
         let decoded = decoder.decode(link_type, bytes, on_wire);
         assert_eq!(decoded, decoder.decode_fully(link_type, bytes, on_wire));
         match decoded {

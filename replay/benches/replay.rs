@@ -3,7 +3,9 @@
 //! further policies cost in the same run.
 //!
 //! `cargo bench --package equipoise-replay --bench replay`. Made traffic: frames of 120 bytes, 20
-//! packets a connection. Peers that are not installed are left out.
+//! packets a connection and more, 20,000 packets a second, for longer than entries outlive their
+//! connections (120 s), so that as many of them end as begin. Peers that are not installed are left
+//! out.
 
 use std::error::Error;
 use std::path::Path;
@@ -17,33 +19,41 @@ mod common;
 use common::traffic::Traffic;
 use common::{cpu, job};
 
-const TRAFFIC: Traffic = Traffic {
-    connections: 200_000,
-    per_second: 5_000,
-    data_packets: 14,
-    frame_length: 120,
-};
+/// Packets of all connections together.
+const PACKETS: u64 = 4_000_000;
+const PACKETS_A_SECOND: u64 = 20_000;
+/// Of a connection, in what is measured in turn.
+const LENGTHS: [u64; 3] = [20, 100, 1_000];
 const ROUNDS: usize = 5;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
-    let file = folder.path().join("made.pcap");
-    TRAFFIC.write(&file)?;
-    println!(
-        "{} packets of {} bytes, {} connections, 16 servers, median of {ROUNDS}",
-        TRAFFIC.packets(),
-        TRAFFIC.frame_length,
-        TRAFFIC.connections
-    );
-    // The first replay compiles the policies.
-    job::run(&file, &names(), 2)?;
-    beside_peers(&file)?;
-    further_policies(&file)?;
-    all_policies(&file)
+    for packets_each in LENGTHS {
+        let traffic = Traffic {
+            connections: PACKETS / packets_each,
+            per_second: PACKETS_A_SECOND / packets_each,
+            data_packets: packets_each - 6,
+            frame_length: 120,
+        };
+        let file = folder.path().join("made.pcap");
+        traffic.write(&file)?;
+        println!(
+            "{} packets of {} bytes, {} connections of {packets_each}, 16 servers, median of {ROUNDS}",
+            traffic.packets(),
+            traffic.frame_length,
+            traffic.connections
+        );
+        // The first replay compiles the policies.
+        job::run(&file, &names(), 2)?;
+        beside_peers(&file, &traffic)?;
+        further_policies(&file, &traffic)?;
+        all_policies(&file)?;
+    }
+    Ok(())
 }
 
 /// Processor time of one policy on one thread, and of each peer.
-fn beside_peers(file: &Path) -> Result<(), Box<dyn Error>> {
+fn beside_peers(file: &Path, traffic: &Traffic) -> Result<(), Box<dyn Error>> {
     let path = file.display().to_string();
     let peers: [(&str, Vec<&str>, usize); 3] = [
         (
@@ -76,10 +86,10 @@ fn beside_peers(file: &Path) -> Result<(), Box<dyn Error>> {
         }
     }
     let own = median(&mut ours).ok_or("no round was timed")?;
-    show("equipoise replay, wlc, 1 thread", own, own);
+    show("equipoise replay, wlc, 1 thread", traffic, own, own);
     for ((name, ..), times) in peers.iter().zip(&mut theirs) {
         match median(times) {
-            Some(time) => show(name, time, own),
+            Some(time) => show(name, traffic, time, own),
             None => println!("{name:34} not installed"),
         }
     }
@@ -87,7 +97,7 @@ fn beside_peers(file: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 /// What the second to the fifth policy cost, by the packet and by the connection.
-fn further_policies(capture: &Path) -> Result<(), Box<dyn Error>> {
+fn further_policies(capture: &Path, traffic: &Traffic) -> Result<(), Box<dyn Error>> {
     const FURTHER: [&str; 4] = ["rr", "wrr", "lc", "sed"];
     let (mut one, mut five) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -104,9 +114,9 @@ fn further_policies(capture: &Path) -> Result<(), Box<dyn Error>> {
     let each = (five - one) / FURTHER.len() as f64;
     println!(
         "each further policy: {:.0} ns a connection with its {} packets (3 ns a packet and 300 ns a connection make {})",
-        each / TRAFFIC.connections as f64 * 1e9,
-        TRAFFIC.packets_each(),
-        3 * TRAFFIC.packets_each() + 300,
+        each / traffic.connections as f64 * 1e9,
+        traffic.packets_each(),
+        3 * traffic.packets_each() + 300,
     );
     Ok(())
 }
@@ -155,8 +165,8 @@ fn median(times: &mut [f64]) -> Option<f64> {
     times.get(times.len() / 2).copied()
 }
 
-fn show(name: &str, seconds: f64, own: f64) {
-    let packets = TRAFFIC.packets() as f64;
+fn show(name: &str, traffic: &Traffic, seconds: f64, own: f64) {
+    let packets = traffic.packets() as f64;
     println!(
         "{name:34} {seconds:7.3} s of CPU  {:6.2} M packets/s  {:5.0} ns/packet  {:6.2} times ours",
         packets / seconds / 1e6,

@@ -4,9 +4,11 @@
 //! decides what a file is, never its name. Looks at no byte of a frame: `decode` does. Memory is
 //! one buffer per open capture, bounded whatever a file claims.
 
+mod compression;
 mod content;
 mod error;
 mod expand;
+mod gzip;
 mod pcap;
 mod pcapng;
 mod sniff;
@@ -17,19 +19,26 @@ mod zstd;
 
 pub(crate) use content::Content;
 pub use error::{CaptureError, Damage, Warning};
+pub use expand::Expanded;
 pub use sniff::Found;
 pub use source::Source;
 
 use std::io::{self, Read};
 use std::ops::Range;
 
+use compression::{Broken, Compression, Place};
 use pcap::Pcap;
 use pcapng::Pcapng;
+use sniff::Recognised;
 use window::{BytesRead, Window};
 
 /// The longest record or block that is believed, in bytes. Real ones stay far below: the largest
 /// segmentation offload makes half a megabyte.
 pub const LONGEST_RECORD: usize = 16 << 20;
+
+/// Bytes behind a record that cannot be, which are decompressed to learn whether the compression is
+/// what is damaged. Most flipped bits of a gzip stream show only in the checksum at its end.
+const LOOKED_THROUGH: u64 = 256 << 20;
 
 /// One frame as the capture has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +61,7 @@ pub struct Capture {
     name: String,
     window: Window,
     format: Format,
+    compression: Option<(Compression, Place)>,
     packets: u64,
     bytes_read: BytesRead,
     warning: Option<Warning>,
@@ -87,11 +97,16 @@ impl Capture {
     ) -> Result<Self, CaptureError> {
         let name = name.into();
         let (reader, bytes_read) = BytesRead::of(reader);
-        let (format, window) = sniff::recognise(&name, Box::new(reader))?;
+        let Recognised {
+            format,
+            window,
+            compression,
+        } = sniff::recognise(&name, Box::new(reader))?;
         Ok(Self {
             name,
             window,
             format,
+            compression,
             packets: 0,
             bytes_read,
             warning: None,
@@ -148,6 +163,20 @@ impl Capture {
         self.warning.as_ref()
     }
 
+    /// What kind of file it is: `pcap (microseconds, little-endian)`, `pcapng`, either with
+    /// `, gzip` or `, zstd` behind it.
+    pub fn file_type(&self) -> String {
+        let mut text = match &self.format {
+            Format::Pcap(pcap) => pcap.file_type(),
+            Format::Pcapng(_) => "pcapng".to_owned(),
+        };
+        if let Some((compression, _)) = &self.compression {
+            text.push_str(", ");
+            text.push_str(compression.name());
+        }
+        text
+    }
+
     /// The name for messages.
     pub fn name(&self) -> &str {
         &self.name
@@ -162,15 +191,17 @@ impl Capture {
             Ok(false) => self.warn_truncated(),
             // How decompressors say that their input ends in mid-stream.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.warn_truncated(),
-            Err(source) => {
-                let error = CaptureError::Read {
-                    name: self.name.clone(),
-                    packets: self.packets,
-                    offset: self.window.offset(),
-                    source,
+            Err(error) => {
+                let Some(Broken::Garbage { start }) = Broken::of(&error) else {
+                    let offset = self.window.offset();
+                    self.window.close();
+                    let (name, packets) = (&self.name, self.packets);
+                    return Err(CaptureError::unreadable(name, packets, offset, error));
                 };
-                self.window.close();
-                return Err(error);
+                self.warning = Some(Warning::TrailingGarbage {
+                    name: self.name.clone(),
+                    offset: *start,
+                });
             }
         }
         self.window.close();
@@ -179,14 +210,40 @@ impl Capture {
 
     #[cold]
     fn damaged(&mut self, damage: Damage) -> CaptureError {
-        let error = CaptureError::Damaged {
+        let offset = self.window.offset();
+        let broken = self.broken_compression();
+        self.window.close();
+        broken.unwrap_or(CaptureError::Damaged {
             name: self.name.clone(),
             packets: self.packets,
-            offset: self.window.offset(),
+            offset,
             damage,
-        };
-        self.window.close();
-        error
+        })
+    }
+
+    /// Whether the compression around what was read by now is damaged, told by what follows.
+    fn broken_compression(&mut self) -> Option<CaptureError> {
+        let (_, place) = self.compression.as_ref()?;
+        let noticed = place.get();
+        let error = self.window.drain(LOOKED_THROUGH).err()?;
+        match CaptureError::unreadable(&self.name, self.packets, 0, error) {
+            CaptureError::Compression {
+                name,
+                compression,
+                packets,
+                start,
+                end,
+                what,
+            } if start < noticed => Some(CaptureError::Compression {
+                name,
+                compression,
+                packets,
+                start,
+                end: end.min(noticed),
+                what,
+            }),
+            _ => None,
+        }
     }
 
     fn warn_truncated(&mut self) {

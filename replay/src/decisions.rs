@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
 use std::sync::Arc;
 
-use equipoise_core::{Decision, Endpoint};
+use equipoise_core::{Decision, Endpoint, Protocol};
 use equipoise_reports::decisions::{self, DecisionWriter, Heading};
 
 use crate::record::reason_name;
@@ -14,26 +14,46 @@ use crate::trace::TracePacket;
 /// What a row says of its packet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row {
-    pub(crate) packet: TracePacket,
+    pub(crate) capture: u32,
+    pub(crate) number: u64,
+    raw_time_ns: Option<u64>,
+    connection: u64,
+    protocol: Protocol,
+    client: Endpoint,
+    pub(crate) service: Endpoint,
 }
 
 impl Row {
+    #[inline]
     pub(crate) fn of(packet: &TracePacket) -> Self {
-        Self { packet: *packet }
+        let TracePacket {
+            capture,
+            number,
+            raw_time_ns,
+            ref packet,
+            ref observed,
+            ..
+        } = *packet;
+        Self {
+            capture,
+            number,
+            raw_time_ns,
+            connection: observed.connection,
+            protocol: packet.protocol,
+            client: Endpoint {
+                address: packet.source,
+                port: packet.source_port,
+            },
+            service: Endpoint {
+                address: packet.destination,
+                port: packet.destination_port,
+            },
+        }
     }
 
     /// `tcp 192.0.2.7:40001 -> 10.0.0.1:80`.
     pub(crate) fn connection(&self) -> String {
-        let packet = &self.packet.packet;
-        let client = Endpoint {
-            address: packet.source,
-            port: packet.source_port,
-        };
-        let service = Endpoint {
-            address: packet.destination,
-            port: packet.destination_port,
-        };
-        format!("{} {client} -> {service}", packet.protocol)
+        format!("{} {} -> {}", self.protocol, self.client, self.service)
     }
 }
 
@@ -64,29 +84,21 @@ impl Spool {
         let Some(writer) = &mut self.writer else {
             return;
         };
-        let TracePacket {
-            capture,
-            number,
-            raw_time_ns,
-            packet,
-            observed,
-            ..
-        } = row.packet;
-        let protocol = packet.protocol.to_string();
+        let protocol = row.protocol.to_string();
         let written = writer.write(&decisions::Decision {
             capture: self
                 .captures
-                .get(capture as usize)
+                .get(row.capture as usize)
                 .map_or("", String::as_str),
             policy: &self.label,
-            connection: observed.connection,
-            packet: number,
-            time_ns: raw_time_ns,
+            connection: row.connection,
+            packet: row.number,
+            time_ns: row.raw_time_ns,
             protocol: &protocol,
-            client: packet.source.into(),
-            client_port: packet.source_port,
-            service: packet.destination.into(),
-            service_port: packet.destination_port,
+            client: row.client.address.into(),
+            client_port: row.client.port,
+            service: row.service.address.into(),
+            service_port: row.service.port,
             server: server.map(|server| (server.address.into(), server.port)),
             reason: reason_name(decision.reason),
         });
@@ -104,19 +116,42 @@ impl Spool {
     }
 
     /// Appends the rows to `out`.
-    pub(crate) fn copy_to(mut self, out: &mut impl Write) -> io::Result<()> {
+    fn copy_to(mut self, out: &mut impl Write) -> Result<(), DecisionsError> {
+        let lost = |source| DecisionsError::Keep {
+            folder: std::env::temp_dir().display().to_string(),
+            source,
+        };
         if let Some(error) = self.error {
-            return Err(error);
+            return Err(lost(error));
         }
-        self.file.rewind()?;
+        self.file.rewind().map_err(lost)?;
         let mut buffer = vec![0; 1 << 16];
         loop {
-            match self.file.read(&mut buffer)? {
+            match self.file.read(&mut buffer).map_err(lost)? {
                 0 => return Ok(()),
                 read => out.write_all(&buffer[..read])?,
             }
         }
     }
+}
+
+/// Why decisions were not written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecisionsError {
+    /// They could not be kept until the end of the replay.
+    #[error(
+        "cannot keep the decisions in {folder} until they are written: {source}; name a folder with more room in TMPDIR"
+    )]
+    Keep {
+        /// The folder for temporary files.
+        folder: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Where they were to go does not take them.
+    #[error(transparent)]
+    Write(#[from] io::Error),
 }
 
 /// The decisions of a whole replay.
@@ -126,12 +161,12 @@ pub struct Decisions {
 
 impl Decisions {
     /// Writes the column names, then the rows: by policy as given, then by packet.
-    pub fn write_to(self, mut out: impl Write) -> io::Result<()> {
+    pub fn write_to(self, mut out: impl Write) -> Result<(), DecisionsError> {
         let heading = DecisionWriter::new(Vec::new(), Heading::Written)?.finish()?;
         out.write_all(&heading)?;
         for spool in self.spools {
             spool.copy_to(&mut out)?;
         }
-        out.flush()
+        Ok(out.flush()?)
     }
 }

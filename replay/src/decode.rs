@@ -8,10 +8,12 @@
 mod lean;
 mod link;
 mod network;
+mod ports;
 mod rest;
 mod skipped;
 mod tunnel;
 
+pub use ports::{TunnelPort, TunnelPortError, TunnelPorts, UdpTunnel};
 pub use skipped::Skipped;
 
 use equipoise_core::Packet;
@@ -42,9 +44,11 @@ pub struct Decoded {
 /// Which packet a tunnelled frame stands for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tunnels {
+    /// Nobody says: the outer one, or with a table the one that it was made with.
+    #[default]
+    Unsaid,
     /// The outer one: GRE and IP in IP are other protocols, and what tunnels over UDP is a flow
     /// between the tunnel's ends.
-    #[default]
     Outer,
     /// The inner one of IP in IP, GRE (version 0), GUE, VXLAN and Geneve, up to four within each
     /// other. What is none of these is decoded as with `Outer`.
@@ -52,22 +56,12 @@ pub enum Tunnels {
 }
 
 /// How frames become packets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Decoder {
     /// Which packet a tunnelled frame stands for.
     pub tunnels: Tunnels,
-    /// The UDP port of GUE, which IPVS sets for each server; used with [`Tunnels::Inner`].
-    pub gue_port: u16,
-}
-
-/// Outer packets, and the registered port of GUE.
-impl Default for Decoder {
-    fn default() -> Self {
-        Self {
-            tunnels: Tunnels::default(),
-            gue_port: 6080,
-        }
-    }
+    /// UDP ports that tunnels go to besides their own; used with [`Tunnels::Inner`].
+    pub ports: TunnelPorts,
 }
 
 impl Decoder {
@@ -84,7 +78,7 @@ impl Decoder {
         bytes: &[u8],
         original_length: u32,
     ) -> Result<Decoded, Skipped> {
-        match lean::decode(self, link_type, bytes) {
+        match lean::decode(&self, link_type, bytes) {
             Some(decoded) => Ok(decoded),
             None => self.decode_fully(link_type, bytes, original_length),
         }
@@ -104,20 +98,22 @@ impl Decoder {
         };
         let network = link::network(link_type, &mut rest)?;
         match self.tunnels {
-            Tunnels::Outer => network::ports(&network::header(network, &rest)?, rest.bytes),
+            Tunnels::Unsaid | Tunnels::Outer => {
+                network::ports(&network::header(network, &rest)?, rest.bytes)
+            }
             Tunnels::Inner => self.innermost(network, rest, 0),
         }
     }
 
     /// Decodes an IP packet within `depth` tunnels, or the one in it.
     fn innermost(
-        self,
+        &self,
         network: Network,
         mut rest: Rest<'_>,
         depth: u32,
     ) -> Result<Decoded, Skipped> {
         let ip = network::header(network, &rest)?;
-        match tunnel::inside(&ip, &mut rest, self.gue_port)? {
+        match tunnel::inside(&ip, &mut rest, &self.ports)? {
             None => network::ports(&ip, rest.bytes),
             Some(_) if depth == MOST_TUNNELS => Err(Skipped::TooManyTunnels),
             Some(inner) => {
@@ -128,7 +124,8 @@ impl Decoder {
     }
 
     /// Whether datagrams to `port` may be tunnels to look through.
-    fn looks_into(self, port: u16) -> bool {
-        self.tunnels == Tunnels::Inner && tunnel::over_udp(port, self.gue_port).is_some()
+    #[inline]
+    fn looks_into(&self, port: u16) -> bool {
+        self.tunnels == Tunnels::Inner && self.ports.tunnel(port).is_some()
     }
 }

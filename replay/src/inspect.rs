@@ -6,14 +6,13 @@
 mod clients;
 mod services;
 
-use equipoise_reports::inspect::{Inspection, SCHEMA, Total};
-use equipoise_reports::model::{Capture, LeftOut};
-use pcap_file::DataLink;
+use equipoise_reports::inspect::{Capture, Inspection, SCHEMA, Total};
 
 use crate::capture::{CaptureError, Source};
 use crate::decode::Decoder;
 use crate::replay::{Phase, Progress, Watcher};
-use crate::trace::{CaptureView, Trace};
+use crate::summary;
+use crate::trace::Trace;
 use crate::track::Tracker;
 use services::Services;
 
@@ -44,7 +43,7 @@ pub fn inspect(
     let mut services = Services::default();
     let mut capture_errors = Vec::new();
     let mut batch = Vec::new();
-    let mut is_partial = false;
+    let mut is_partial = sources.iter().any(Source::is_cut);
     loop {
         let more = match trace.next_batch(&mut batch) {
             Ok(more) => more,
@@ -98,11 +97,16 @@ fn inspection(
     is_partial: bool,
     errors: &[CaptureError],
 ) -> Inspection {
-    let captures: Vec<Capture> = trace.captures().map(capture).collect();
+    let captures = trace.captures().zip(summary::captures(trace));
+    let captures: Vec<Capture> = captures
+        .map(|(view, facts)| Capture {
+            facts,
+            file_type: view.facts.file_type.clone(),
+        })
+        .collect();
+    let of_captures = || captures.iter().map(|capture| &capture.facts);
     let start = start_of(trace);
     let totals = trace.totals();
-    let skipped = totals.skipped.iter();
-    let inferred = trace.inferred();
     let protocols = services.protocols();
     let (services_found, services, rest) = services.busiest(top, start);
     Inspection {
@@ -110,47 +114,22 @@ fn inspection(
         partial: is_partial,
         total: Total {
             packets: totals.frames,
-            bytes: captures.iter().map(|capture| capture.bytes).sum(),
+            bytes: of_captures().map(|capture| capture.bytes).sum(),
             first_ns: start,
-            last_ns: captures.iter().filter_map(|capture| capture.last_ns).max(),
+            last_ns: of_captures().filter_map(|capture| capture.last_ns).max(),
         },
         captures,
         protocols,
-        skipped_packets: skipped
-            .map(|(reason, &count)| (reason.to_string(), count))
-            .collect(),
-        left_out: LeftOut {
-            copies: inferred.copies,
-            second_legs: inferred.second_legs,
-            second_leg_packets: inferred.second_leg_packets,
-        },
+        skipped_packets: summary::skipped_packets(trace),
+        left_out: summary::left_out(trace),
+        clock: summary::clock(trace),
+        tunnels: summary::tunnels(trace).to_owned(),
+        tunnel_ports: summary::tunnel_ports(trace),
         services_found,
         services,
         rest,
         replay: None,
         warnings: warnings(trace, errors),
-    }
-}
-
-fn capture(view: CaptureView<'_>) -> Capture {
-    let facts = view.facts;
-    let link_types = facts.link_types.iter().copied();
-    Capture {
-        name: view.name.to_owned(),
-        packets: facts.packets,
-        bytes: facts.bytes,
-        first_ns: facts.first_ns,
-        last_ns: facts.last_ns,
-        link_types: link_types.map(link_type_name).collect(),
-        warnings: view.warning.map(ToString::to_string).into_iter().collect(),
-    }
-}
-
-/// As libpcap and Wireshark know it, or its number.
-fn link_type_name(number: u16) -> String {
-    match DataLink::from(u32::from(number)) {
-        DataLink::Unknown(_) => number.to_string(),
-        known => format!("{known:?}").to_lowercase(),
     }
 }
 

@@ -15,8 +15,10 @@ mod record;
 pub mod replay;
 mod run;
 pub mod setup;
+pub mod shell;
+mod summary;
 pub mod table;
 pub mod trace;
 pub mod track;
 
-pub use decisions::Decisions;
+pub use decisions::{Decisions, DecisionsError};

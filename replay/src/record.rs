@@ -10,18 +10,31 @@ use equipoise_reports::model;
 use equipoise_reports::stats::{Gauge, Histogram};
 use equipoise_reports::timeline::{self, Axis};
 
+/// As they are declared, so that one's place is its number.
+const REASONS: [model::Reason; 6] = [
+    model::Reason::Scheduled,
+    model::Reason::Template,
+    model::Reason::Reused,
+    model::Reason::NoDestination,
+    model::Reason::Fallback,
+    model::Reason::Fault,
+];
+
 /// The observer of one run.
 pub(crate) struct Recorder {
     pub(crate) services: Vec<ServiceFacts>,
-    /// Decisions not yet taken by the run: by tag, since those of a batch come late.
+    /// Decisions not yet taken by the run: by tag, since those of a batch come late. Empty where
+    /// nobody wants them.
     pub(crate) fresh: Vec<Decision>,
+    keeps_decisions: bool,
     pub(crate) faults: Vec<FaultReport>,
     start: Timestamp,
     axis: Axis,
 }
 
 pub(crate) struct ServiceFacts {
-    pub(crate) reasons: BTreeMap<model::Reason, u64>,
+    /// How many decisions had which reason, by its place in the report's order.
+    reasons: [u64; REASONS.len()],
     pub(crate) refused: BTreeMap<String, u64>,
     pub(crate) ignored: BTreeMap<String, u64>,
     pub(crate) overloaded_answers: u64,
@@ -41,10 +54,11 @@ pub(crate) struct ServerFacts {
 
 impl Recorder {
     /// Begins at `start`; `axis` is what timelines run over.
-    pub(crate) fn new(start: Timestamp, axis: Axis) -> Self {
+    pub(crate) fn new(start: Timestamp, axis: Axis, keeps_decisions: bool) -> Self {
         Self {
             services: Vec::new(),
             fresh: Vec::new(),
+            keeps_decisions,
             faults: Vec::new(),
             start,
             axis,
@@ -66,7 +80,7 @@ impl Recorder {
             Axis::Connections => 0,
         };
         self.services.push(ServiceFacts {
-            reasons: BTreeMap::new(),
+            reasons: [0; REASONS.len()],
             refused: BTreeMap::new(),
             ignored: BTreeMap::new(),
             overloaded_answers: 0,
@@ -101,6 +115,12 @@ impl Recorder {
 }
 
 impl ServiceFacts {
+    /// How many decisions had which reason, those that none had left out.
+    pub(crate) fn reasons(&self) -> BTreeMap<model::Reason, u64> {
+        let counted = REASONS.into_iter().zip(self.reasons);
+        counted.filter(|&(_, count)| count > 0).collect()
+    }
+
     /// Where the timeline ends: at `end`, or at the number of connections.
     pub(crate) fn end(&self, axis: Axis, end: Timestamp) -> u64 {
         match axis {
@@ -112,14 +132,13 @@ impl ServiceFacts {
 
 impl Observer for Recorder {
     fn decided(&mut self, decision: &Decision) {
-        self.fresh.push(*decision);
+        if self.keeps_decisions {
+            self.fresh.push(*decision);
+        }
         let Some(facts) = self.services.get_mut(decision.service.0 as usize) else {
             return;
         };
-        *facts
-            .reasons
-            .entry(reason_name(decision.reason))
-            .or_default() += 1;
+        facts.reasons[reason_name(decision.reason) as usize] += 1;
         if let Reason::NoDestination(refusal) = decision.reason {
             *facts
                 .refused
@@ -146,7 +165,9 @@ impl Observer for Recorder {
         };
         let concurrent = u64::from(counters.concurrent());
         levels.active.set(at.0, u64::from(counters.active));
-        levels.entries.set(at.0, u64::from(counters.total()));
+        if levels.entries.level() != u64::from(counters.total()) {
+            levels.entries.set(at.0, u64::from(counters.total()));
+        }
         if levels.concurrent.level() != concurrent {
             levels.concurrent.set(at.0, concurrent);
             let place = match self.axis {

@@ -197,27 +197,28 @@ pub fn replay(
         runs = start_runs(&plans, &common, &names.collect(), options.decisions)?;
     }
     let mut is_partial = false;
-    while more {
-        is_partial = watcher
-            .watch(&Progress::of(&trace, Phase::Replay))
-            .is_break();
-        let reads = !is_partial;
-        // The next batch is read while the runs take in this one.
-        (more, ()) = pool.install(|| {
-            rayon::join(
+    // Within the pool from here on: handing each batch over to it would wake a thread each time.
+    pool.install(|| {
+        while more {
+            is_partial = watcher
+                .watch(&Progress::of(&trace, Phase::Replay))
+                .is_break();
+            let reads = !is_partial;
+            // The next batch is read while the runs take in this one.
+            (more, ()) = rayon::join(
                 || reads && read(&mut trace, &mut next),
                 || runs.par_iter_mut().for_each(|run| run.feed(&batch)),
-            )
-        });
-        for run in &mut runs {
-            run.flows.tell(trace.tracker());
+            );
+            for run in &mut runs {
+                run.flows.tell(trace.tracker());
+            }
+            std::mem::swap(&mut batch, &mut next);
         }
-        std::mem::swap(&mut batch, &mut next);
-    }
-    if is_partial {
-        trace.break_off(&mut batch);
-        pool.install(|| runs.par_iter_mut().for_each(|run| run.feed(&batch)));
-    }
+        if is_partial {
+            trace.break_off(&mut batch);
+            runs.par_iter_mut().for_each(|run| run.feed(&batch));
+        }
+    });
     trace.ended().for_each(|ended| watch.count(&ended));
     if runs.is_empty() {
         return Err(match capture_errors.into_iter().next() {
@@ -238,7 +239,7 @@ pub fn replay(
         survey: survey.as_ref(),
         watch: &watch,
         capture_errors: &capture_errors,
-        is_partial,
+        is_partial: is_partial || sources.iter().any(Source::is_cut),
     };
     Ok(Outcome {
         report: facts.report(runs),

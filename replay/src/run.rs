@@ -28,8 +28,10 @@ pub(crate) struct Run {
     pub(crate) meter: Arc<Meter>,
     /// The first fault, and the packets that were being decided: the first and the last.
     pub(crate) fault: Option<(FaultReport, Option<Row>, Option<Row>)>,
-    /// Packets whose decision is not written yet, by tag.
-    waiting: VecDeque<(Tag, Row, Option<Decision>)>,
+    /// Packets whose decision may be asked for: the tag of the last is the one before `next_tag`.
+    rows: VecDeque<Row>,
+    /// Their decisions as far as they are there, where somebody wants them.
+    decided: VecDeque<Option<Decision>>,
     spool: Option<Spool>,
     next_tag: u64,
     clock: Clock,
@@ -108,8 +110,9 @@ pub(crate) fn axis(time_scale: f64) -> Axis {
     }
 }
 
-/// Rows that wait at most for the decision of an earlier one: of a quiet service beside a busy one.
-const WAITING_LIMIT: usize = 8_192;
+/// Rows that are kept at most: beyond, every service decides what waits, be it quiet beside a busy
+/// one.
+const ROWS: usize = 4_096;
 
 /// What all runs have in common.
 pub(crate) struct Common<'a> {
@@ -129,7 +132,8 @@ impl Run {
         common: &Common<'_>,
         spool: Option<Spool>,
     ) -> Result<Self, (usize, ConfigError)> {
-        let recorder = Recorder::new(common.clock.start, axis(common.clock.scale));
+        let axis = axis(common.clock.scale);
+        let recorder = Recorder::new(common.clock.start, axis, spool.is_some());
         let mut director = Director::new(common.settings, recorder);
         director.advance(common.clock.start);
         let meter = Arc::new(Meter::default());
@@ -159,7 +163,8 @@ impl Run {
             director,
             meter,
             fault: None,
-            waiting: VecDeque::new(),
+            rows: VecDeque::new(),
+            decided: VecDeque::new(),
             spool,
             next_tag: 0,
             clock: common.clock,
@@ -179,7 +184,8 @@ impl Run {
                 Event::Packet(packet) => self.take_packet(packet),
                 Event::Told(told) => self.take_told(told),
             }
-            if !self.director.observer.fresh.is_empty() {
+            let observer = &self.director.observer;
+            if !observer.fresh.is_empty() || !observer.faults.is_empty() {
                 self.take_decisions();
             }
         }
@@ -195,7 +201,10 @@ impl Run {
         match outcome {
             Outcome::Decision => {
                 self.next_tag += 1;
-                self.waiting.push_back((tag, Row::of(packet), None));
+                self.rows.push_back(Row::of(packet));
+                if self.spool.is_some() {
+                    self.decided.push_back(None);
+                }
             }
             Outcome::CannotCreate { service, why } => {
                 self.director.observer.ignore(service, why, 1);
@@ -205,8 +214,10 @@ impl Run {
         if let Some(elapsed_ns) = packet.observed.first_response_ns {
             self.director.first_response_of_flow(flow, elapsed_ns);
         }
-        if self.waiting.len() >= WAITING_LIMIT {
+        if self.rows.len() >= ROWS {
             self.director.settle();
+            self.take_decisions();
+            self.rows.clear();
         }
     }
 
@@ -247,40 +258,39 @@ impl Run {
     }
 
     fn take_decisions(&mut self) {
-        for decision in std::mem::take(&mut self.director.observer.fresh) {
-            let first = self.waiting.front().map_or(0, |(tag, ..)| tag.0);
+        self.note_faults();
+        let first = self.next_tag - self.rows.len() as u64;
+        for decision in self.director.observer.fresh.drain(..) {
             let place = decision.tag.0.wrapping_sub(first) as usize;
-            if let Some((.., slot)) = self.waiting.get_mut(place) {
+            if let Some(slot) = self.decided.get_mut(place) {
                 *slot = Some(decision);
             }
         }
-        self.note_faults();
-        while let Some((_, row, Some(decision))) = self.waiting.front() {
-            if let Some(spool) = &mut self.spool {
-                let service = self.director.service(decision.service);
-                let server = decision
-                    .server
-                    .and_then(|id| self.director.server(decision.service, id));
-                let packet_port = row.packet.packet.destination_port;
-                let real = service.zip(server).map(|(service, server)| Endpoint {
-                    address: server.config.address,
-                    port: service.real_port(server.config.port, packet_port),
-                });
-                spool.write(row, decision, real);
-            }
-            self.waiting.pop_front();
+        let Some(spool) = &mut self.spool else {
+            return;
+        };
+        while let Some((Some(decision), row)) = self.decided.front().zip(self.rows.front()) {
+            let service = self.director.service(decision.service);
+            let server = decision
+                .server
+                .and_then(|id| self.director.server(decision.service, id));
+            let real = service.zip(server).map(|(service, server)| Endpoint {
+                address: server.config.address,
+                port: service.real_port(server.config.port, row.service.port),
+            });
+            spool.write(row, decision, real);
+            self.decided.pop_front();
+            self.rows.pop_front();
         }
     }
 
     fn note_faults(&mut self) {
         for report in std::mem::take(&mut self.director.observer.faults) {
             if self.fault.is_none() {
+                let oldest = self.next_tag - self.rows.len() as u64;
                 let row = |tag: Option<Tag>| {
-                    let found = self
-                        .waiting
-                        .iter()
-                        .find(|(waiting, ..)| Some(*waiting) == tag);
-                    found.map(|(_, row, _)| *row)
+                    let place = tag?.0.checked_sub(oldest)?;
+                    self.rows.get(place as usize).copied()
                 };
                 let (first, last) = (row(report.first), row(report.last));
                 self.fault = Some((report, first, last));

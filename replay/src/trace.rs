@@ -23,7 +23,7 @@ use reader::{Head, Reader};
 use table::Table;
 
 /// Events in a batch at most, but for what is told at its end.
-pub const BATCH: usize = 4_096;
+pub const BATCH: usize = 2_048;
 /// Packets that are read for one batch at most, where most are held back.
 const MOST_READ: usize = 16 * BATCH;
 
@@ -78,8 +78,21 @@ pub struct Totals {
     pub skipped: BTreeMap<Skipped, u64>,
     /// Frames with an earlier time than their predecessor in the capture.
     pub clock_steps_back: u64,
+    /// Packets with an earlier time than one before them in the capture, at whose they were taken.
+    pub retimed: u64,
+    /// How much later than they say, at most.
+    pub retimed_most_ns: u64,
     /// Frames to which the capture gives no time.
     pub without_time: u64,
+}
+
+impl Totals {
+    /// Counts a packet that was taken so much later than it says.
+    #[cold]
+    fn retimed(&mut self, later_ns: u64) {
+        self.retimed += 1;
+        self.retimed_most_ns = self.retimed_most_ns.max(later_ns);
+    }
 }
 
 /// One capture of the trace.
@@ -259,11 +272,23 @@ impl Trace {
     /// each other.
     pub fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
-        let (back, without) = (self.totals.clock_steps_back, self.totals.without_time);
+        let Totals {
+            clock_steps_back: back,
+            retimed,
+            retimed_most_ns,
+            without_time: without,
+            ..
+        } = self.totals;
         if back > 0 {
-            remarks.push(format!(
-                "{back} packets bear an earlier time than the one before them and were taken at its time"
-            ));
+            let steps = format!("the captures' clock steps back {}", count(back, "time"));
+            remarks.push(match retimed {
+                0 => format!("{steps}, which changes the time of no packet"),
+                _ => format!(
+                    "{steps}: {} taken at an earlier packet's time, up to {:.6} s later than they say",
+                    count(retimed, "packet"),
+                    retimed_most_ns as f64 / 1e9,
+                ),
+            });
         }
         if without > 0 {
             remarks.push(format!(
@@ -293,6 +318,13 @@ impl Trace {
             self.pending.pop();
             match self.readers[capture as usize].reopen() {
                 Ok(()) => self.advance(capture),
+                Err(CaptureError::Open { name, source }) if is_lack_of_files(&source) => {
+                    // Without what overlaps here, all that follows would be another trace.
+                    let open = self.heads.len();
+                    self.errors.push(CaptureError::TooManyOpen { name, open });
+                    self.pending.clear();
+                    self.heads.clear();
+                }
                 Err(error) => self.errors.push(error),
             }
         }
@@ -377,6 +409,17 @@ impl Trace {
             Err(error) => self.errors.push(error),
         }
     }
+}
+
+/// The process or the system has as many files open as it may: EMFILE, ENFILE.
+fn is_lack_of_files(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(23 | 24))
+}
+
+/// `1 packet`, `2 packets`.
+fn count(number: u64, what: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{ending}")
 }
 
 /// Takes in the packet at a place in time and a capture.

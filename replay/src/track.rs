@@ -6,6 +6,7 @@
 //! follows the connections that are open at a time.
 
 mod connection;
+mod copies;
 mod flow;
 mod holding;
 mod legs;
@@ -21,9 +22,10 @@ use equipoise_core::{FlowId, Packet, Quiet, ServiceKey, TcpFlags, Timestamp};
 use hashbrown::HashTable;
 
 use crate::decode::Decoded;
-use flow::Flow;
+use copies::Copies;
+use flow::{FORGOTTEN, Flow};
 use holding::Tells;
-use legs::Legs;
+use legs::{Leg, Legs, Place};
 use retention::Checks;
 
 /// Which way a packet goes.
@@ -75,26 +77,29 @@ pub struct Inferred {
 }
 
 /// Flows at hand without a look into the index: as much as a core's nearest cache takes.
-const RECENT: usize = 4_096;
+const RECENT: usize = 512;
 const NOWHERE: (u32, u32) = (0, u32::MAX);
 
 /// The flows of the present.
 pub struct Tracker {
     flows: Vec<Flow>,
     free: Vec<u32>,
-    /// Places in `flows`. Never iterated.
-    index: HashTable<u32>,
-    /// By the low bits of the hash: its high bits and the place of the flow found last. Packets
-    /// come in trains, and this is one access where the index takes three.
+    /// Marks of flows and their places in `flows`. Never iterated.
+    index: HashTable<(u32, u32)>,
+    /// By the low bits of the hash: mark and place of the flow found last. Packets come in trains,
+    /// and this is one access where the index takes three.
     recent: Vec<(u32, u32)>,
     /// How many directors have an entry for a flow.
     holders: Vec<u16>,
     connections: u64,
     tcp_connections: u64,
     inferred: Inferred,
+    copies: Copies,
     legs: Legs,
     batch: u32,
     retention: Retention,
+    /// When [`Tracker::keep_time`] has something to do.
+    due: u64,
     checks: Checks,
     holding: Option<Holding>,
     tells: Tells,
@@ -113,6 +118,8 @@ impl Default for Tracker {
 impl Tracker {
     /// A tracker that forgets as told, and holds back packets where it may.
     pub fn new(retention: Retention, holding: Option<Holding>) -> Self {
+        // So a packet that is held back never follows a silence that ends its connection.
+        let holding = holding.map(|holding| holding.at_most(retention.shortest()));
         Self {
             flows: Vec::new(),
             free: Vec::new(),
@@ -122,9 +129,11 @@ impl Tracker {
             connections: 0,
             tcp_connections: 0,
             inferred: Inferred::default(),
+            copies: Copies::default(),
             legs: Legs::new(Vec::new()),
             batch: 0,
             retention,
+            due: u64::MAX,
             checks: Checks::default(),
             holding,
             tells: Tells::default(),
@@ -145,40 +154,82 @@ impl Tracker {
     /// back or left out.
     #[inline]
     pub fn track(&mut self, now: Timestamp, decoded: &Decoded) -> Option<Observed> {
-        if self.tells.are_due(now) {
-            self.tell_due(now);
-        }
-        if self.checks.are_due(now) {
-            self.forget_silent(now);
+        if self.due <= now.0 {
+            self.keep_time(now);
         }
         let packet = &decoded.packet;
         let hash = hash(packet);
-        let (place, mut side, mut begins) = match self.find(packet, hash) {
-            Some((place, side)) => (place, side, false),
-            None => (self.begin(now, packet, hash), 0, true),
-        };
-        let flow = &mut self.flows[place as usize];
-        if !begins && flow.ends_before(now, decoded, side, self.retention.udp_idle_ns) {
-            self.connections += 1;
-            self.tcp_connections += u64::from(packet.protocol == equipoise_core::Protocol::Tcp);
-            // What was held back belongs to the connection that ends here.
-            let lasts = flow.lasts();
-            self.told.extend(holding::tell(FlowId(place), flow, lasts));
-            self.ended.push(flow.connection());
-            flow.begin_again(self.connections, now, packet, side);
-            side = 0;
-            begins = true;
+        let is_copy = self.copies.is_copy(now, decoded, hash);
+        let found = self.find(packet, hash);
+        // The way of most packets, in few steps; the long way would do the same with them.
+        if let (Some(holding), Some((place, side))) = (self.holding, found) {
+            let flow = &mut self.flows[place as usize];
+            if !is_copy
+                && flow.is_routine(decoded, side)
+                && holding.may_hold(flow, side, now, decoded)
+            {
+                flow.batch = self.batch;
+                flow.count(now, decoded, side);
+                if holding::hold(flow, side, decoded) {
+                    self.tell_later(now, holding, place);
+                }
+                return None;
+            }
         }
-        flow.batch = self.batch;
-        if flow.take_copy(now, decoded, side) {
+        if let (true, Some((place, side))) = (is_copy, found) {
+            let flow = &mut self.flows[place as usize];
+            flow.batch = self.batch;
+            flow.count_copy(decoded, side);
             self.inferred.copies += 1;
             return None;
         }
-        if begins && is_syn(packet.flags) && self.legs.is_second(now, packet, decoded.tcp_sequence)
-        {
-            flow.mark_second_leg();
-            self.inferred.second_legs += 1;
+        self.track_in_full(now, decoded, hash, found)
+    }
+
+    #[inline(never)]
+    fn track_in_full(
+        &mut self,
+        now: Timestamp,
+        decoded: &Decoded,
+        hash: u64,
+        found: Option<(u32, usize)>,
+    ) -> Option<Observed> {
+        let packet = &decoded.packet;
+        let begins = found.is_none_or(|(place, side)| {
+            let flow = &self.flows[place as usize];
+            self.retention.is_over(flow, now) || flow.ends_before(decoded, side)
+        });
+        // Before the flow is written, for the look-up not to wait until that has reached memory.
+        let leg = if begins {
+            self.connections += 1;
+            self.tcp_connections += u64::from(packet.protocol == equipoise_core::Protocol::Tcp);
+            let next = self.free.last().copied();
+            let place = found.map(|(place, _)| place).or(next);
+            let place = place.unwrap_or(self.flows.len() as u32);
+            self.legs
+                .begin(now, decoded, Place(place, self.connections))
+        } else {
+            Leg::First
+        };
+        let (place, side) = match found {
+            None => (self.begin(now, packet, hash), 0),
+            Some((place, side)) if begins => {
+                self.begin_again(now, packet, place, side);
+                (place, 0)
+            }
+            Some(found) => found,
+        };
+        match leg {
+            Leg::First => {}
+            Leg::Second => self.mark_second_leg(place),
+            Leg::FirstOf(Place(other, number)) => {
+                if self.flows[other as usize].number() == number {
+                    self.mark_second_leg(other);
+                }
+            }
         }
+        let flow = &mut self.flows[place as usize];
+        flow.batch = self.batch;
         let lasts = flow.lasts();
         let (direction, first_response_ns) = flow.take(now, decoded, side);
         if flow.is_second_leg() {
@@ -189,7 +240,7 @@ impl Tracker {
             let wants_passing = begins || first_response_ns.is_some();
             if !wants_passing && holding.may_hold(flow, side, now, decoded) {
                 if holding::hold(flow, side, decoded) {
-                    self.tells.add(now, holding, place);
+                    self.tell_later(now, holding, place);
                 }
                 return None;
             }
@@ -203,6 +254,20 @@ impl Tracker {
             begins,
             first_response_ns,
         })
+    }
+
+    fn tell_later(&mut self, now: Timestamp, holding: Holding, place: u32) {
+        self.due = self.due.min(self.tells.add(now, holding, place));
+    }
+
+    /// Tells of what has been held back for long, and forgets what has been silent for long.
+    #[cold]
+    fn keep_time(&mut self, now: Timestamp) {
+        while let Some(place) = self.tells.next_due(now) {
+            self.tell(place);
+        }
+        self.forget_silent(now);
+        self.due = self.tells.due().min(self.checks.due());
     }
 
     /// Whether [`Tracker::told`] has something.
@@ -219,8 +284,8 @@ impl Tracker {
 
     /// Tells of everything that is still held back: at the end of the trace.
     pub fn tell_all(&mut self) {
-        for place in 0..self.flows.len() {
-            self.tell(place as u32);
+        while let Some(place) = self.tells.next_due(Timestamp(u64::MAX)) {
+            self.tell(place);
         }
     }
 
@@ -242,6 +307,9 @@ impl Tracker {
 
     /// Ends every connection: at the end of the trace. They come in the order of their numbers.
     pub fn end_all(&mut self) {
+        if self.index.is_empty() {
+            return;
+        }
         self.tell_all();
         self.leaving = self.places();
         self.index.clear();
@@ -249,9 +317,10 @@ impl Tracker {
 
     /// Of the flows that are not forgotten, by the numbers of their connections.
     fn places(&self) -> Vec<u32> {
-        let mut places: Vec<u32> = self.index.iter().copied().collect();
-        places.sort_unstable_by_key(|&place| self.flows[place as usize].number());
-        places
+        let all = self.flows.iter().map(Flow::number).zip(0..);
+        let mut places: Vec<(u64, u32)> = all.filter(|&(number, _)| number != FORGOTTEN).collect();
+        places.sort_unstable();
+        places.into_iter().map(|(_, place)| place).collect()
     }
 
     /// The connection that a flow carries now, or carried last.
@@ -262,8 +331,11 @@ impl Tracker {
     /// The flow of a packet that was tracked, and the number of its connection.
     pub fn carrier(&self, packet: &Packet) -> Option<(FlowId, u64)> {
         let flows = &self.flows;
-        let is_its = |&place: &u32| flows[place as usize].side_of(packet).is_some();
-        let &place = self.index.find(hash(packet), is_its)?;
+        let mark = mark(hash(packet));
+        let is_its = |&(other, place): &(u32, u32)| {
+            other == mark && flows[place as usize].side_of(packet).is_some()
+        };
+        let &(_, place) = self.index.find(spread(mark), is_its)?;
         Some((FlowId(place), flows[place as usize].number()))
     }
 
@@ -304,20 +376,40 @@ impl Tracker {
     #[inline]
     fn find(&mut self, packet: &Packet, hash: u64) -> Option<(u32, usize)> {
         let side_at = |place: u32| self.flows.get(place as usize)?.side_of(packet);
+        let mark = mark(hash);
         let recent = &mut self.recent[hash as usize % RECENT];
-        if recent.0 == (hash >> 32) as u32
+        if recent.0 == mark
             && let Some(side) = side_at(recent.1)
         {
             return Some((recent.1, side));
         }
-        let &place = self.index.find(hash, |&place| side_at(place).is_some())?;
-        *recent = ((hash >> 32) as u32, place);
-        Some((place, side_at(place)?))
+        let mut side = 0;
+        let &found = self.index.find(spread(mark), |&(other, place)| {
+            let found = if other == mark { side_at(place) } else { None };
+            side = found.unwrap_or(0);
+            found.is_some()
+        })?;
+        *recent = found;
+        Some((found.1, side))
+    }
+
+    fn begin_again(&mut self, now: Timestamp, packet: &Packet, place: u32, side: usize) {
+        let flow = &mut self.flows[place as usize];
+        // What was held back belongs to the connection that ends here.
+        let lasts = flow.lasts();
+        self.told.extend(holding::tell(FlowId(place), flow, lasts));
+        self.ended.push(flow.connection());
+        flow.begin_again(self.connections, now, packet, side);
+    }
+
+    fn mark_second_leg(&mut self, place: u32) {
+        // What comes later is not held back, and does not count with what was.
+        self.tell(place);
+        let flow = &mut self.flows[place as usize];
+        self.inferred.second_legs += u64::from(flow.mark_second_leg());
     }
 
     fn begin(&mut self, now: Timestamp, packet: &Packet, hash: u64) -> u32 {
-        self.connections += 1;
-        self.tcp_connections += u64::from(packet.protocol == equipoise_core::Protocol::Tcp);
         let flow = Flow::begin(self.connections, now, packet);
         let place = if let Some(place) = self.free.pop() {
             self.flows[place as usize] = flow;
@@ -327,18 +419,15 @@ impl Tracker {
             self.holders.push(0);
             self.flows.len() as u32 - 1
         };
-        let flows = &self.flows;
+        let mark = mark(hash);
         self.index
-            .insert_unique(hash, place, |&other| hash_of(&flows[other as usize]));
-        self.checks.add(self.retention.first_check(now), place);
-        place
-    }
-
-    #[cold]
-    fn tell_due(&mut self, now: Timestamp) {
-        while let Some(place) = self.tells.next_due(now) {
-            self.tell(place);
+            .insert_unique(spread(mark), (mark, place), |&(mark, _)| spread(mark));
+        let first_check = self.retention.first_check(now.0);
+        if first_check < u64::MAX {
+            self.due = self.due.min(first_check);
+            self.checks.add(first_check, place);
         }
+        place
     }
 
     fn tell(&mut self, place: u32) {
@@ -348,28 +437,40 @@ impl Tracker {
         }
     }
 
-    #[cold]
     fn forget_silent(&mut self, now: Timestamp) {
-        while let Some(place) = self.checks.next_due(now) {
+        loop {
+            let flows = &self.flows;
+            let retention = &self.retention;
+            let first_check = |place: u32| retention.first_check(flows[place as usize].first());
+            let Some(place) = self.checks.next_due(now, first_check) else {
+                break;
+            };
             let flow = &mut self.flows[place as usize];
-            let until = self.retention.until(flow);
             let is_wanted = self.holders[place as usize] > 0 || self.batch < flow.batch + 2;
-            if until > now.0 || is_wanted {
-                let again = until.max(now.0.saturating_add(retention::AGAIN_NS));
-                self.checks.add(again, place);
+            if is_wanted || !self.retention.is_over(flow, now) {
+                let again = self
+                    .retention
+                    .until(flow)
+                    .max(now.0.saturating_add(retention::AGAIN_NS));
+                self.checks.add_again(again, place);
                 continue;
             }
             let lasts = flow.lasts();
             self.told.extend(holding::tell(FlowId(place), flow, lasts));
             self.ended.push(flow.connection());
             let hash = hash_of(flow);
-            if let Ok(found) = self.index.find_entry(hash, |&other| other == place) {
+            let entry = (mark(hash), place);
+            if let Ok(found) = self
+                .index
+                .find_entry(spread(entry.0), |&other| other == entry)
+            {
                 found.remove();
             }
             let recent = &mut self.recent[hash as usize % RECENT];
-            if recent.1 == place {
+            if *recent == entry {
                 *recent = NOWHERE;
             }
+            flow.set_forgotten();
             self.free.push(place);
         }
     }
@@ -403,6 +504,19 @@ fn hash_ends(one: (u128, u16), other: (u128, u16), protocol: u64) -> u64 {
         end(one).wrapping_add(end(other)) ^ protocol,
         0xa409_3822_299f_31d1,
     )
+}
+
+/// What the index keeps of a hash, and where it keeps it: so neither a look-up nor growing has to
+/// go to the flows themselves.
+#[inline]
+fn mark(hash: u64) -> u32 {
+    (hash >> 32) as u32
+}
+
+/// 2^64 over the golden ratio (Knuth, TAOCP 3, 6.4).
+#[inline]
+fn spread(mark: u32) -> u64 {
+    u64::from(mark).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[inline]

@@ -151,6 +151,10 @@ fn is_excepted(exceptions: &str, stem: &str) -> bool {
         .any(|word| word == stem)
 }
 
+/// Some packets are in this file twice, 4.9 years apart. To the index's tshark, which knows no end of
+/// a connection, these are the same connections; for a director they are that many more.
+const REPEATED: (&str, usize) = ("ipfixprobe_tls_gap.pcap", 6);
+
 #[test]
 fn every_file_is_read_and_counted_as_the_index_says() {
     let Some(folder) = folder() else { return };
@@ -223,9 +227,10 @@ fn every_file_is_read_and_counted_as_the_index_says() {
             .filter(|connection| connection.protocol == Protocol::Tcp)
             .count();
         let listed: usize = row["tcp_conversations"].parse().unwrap();
+        let again = if name == REPEATED.0 { REPEATED.1 } else { 0 };
         if quotes && tcp < listed {
             println!("{name}: {tcp} TCP connections, {listed} with those quoted in sFlow samples");
-        } else if tcp != listed {
+        } else if tcp != listed + again {
             wrong.push(format!(
                 "{name}: {tcp} TCP connections, the index has {listed}; skipped {:?}",
                 read.totals.skipped
@@ -236,10 +241,10 @@ fn every_file_is_read_and_counted_as_the_index_says() {
             .iter()
             .filter(|connection| connection.basis == Basis::Syn)
             .count();
-        if syn.to_string() != row["tcp_syn_connections"] {
+        let listed: usize = row["tcp_syn_connections"].parse().unwrap();
+        if syn != listed + again {
             wrong.push(format!(
-                "{name}: {syn} begin with SYN, the index has {}",
-                row["tcp_syn_connections"]
+                "{name}: {syn} begin with SYN, the index has {listed}"
             ));
         }
     }

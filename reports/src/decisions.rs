@@ -74,7 +74,7 @@ impl<W: io::Write> DecisionWriter<W> {
     pub fn new(out: W, heading: Heading) -> io::Result<Self> {
         let mut csv = csv::WriterBuilder::new().from_writer(out);
         if heading == Heading::Written {
-            csv.write_record(COLUMNS)?;
+            csv.write_record(COLUMNS).map_err(of_csv)?;
         }
         Ok(Self {
             csv,
@@ -84,12 +84,12 @@ impl<W: io::Write> DecisionWriter<W> {
 
     /// Adds one row.
     pub fn write(&mut self, row: &Decision<'_>) -> io::Result<()> {
-        self.csv.write_field(row.capture)?;
-        self.csv.write_field(row.policy)?;
+        self.text(row.capture)?;
+        self.text(row.policy)?;
         self.value(row.connection)?;
         self.value(row.packet)?;
         self.optional(row.time_ns)?;
-        self.csv.write_field(row.protocol)?;
+        self.text(row.protocol)?;
         self.value(row.client)?;
         self.value(row.client_port)?;
         self.value(row.service)?;
@@ -97,8 +97,7 @@ impl<W: io::Write> DecisionWriter<W> {
         self.optional(row.server.map(|(address, _)| address))?;
         self.optional(row.server.map(|(_, port)| port))?;
         self.value(row.reason)?;
-        self.csv.write_record(None::<&[u8]>)?;
-        Ok(())
+        self.csv.write_record(None::<&[u8]>).map_err(of_csv)
     }
 
     /// Writes what is still buffered and gives the writer back.
@@ -111,7 +110,7 @@ impl<W: io::Write> DecisionWriter<W> {
     fn optional(&mut self, value: Option<impl std::fmt::Display>) -> io::Result<()> {
         match value {
             Some(value) => self.value(value),
-            None => Ok(self.csv.write_field("")?),
+            None => self.text(""),
         }
     }
 
@@ -119,7 +118,22 @@ impl<W: io::Write> DecisionWriter<W> {
         self.field.clear();
         // Writing to a string cannot fail.
         let _ = write!(self.field, "{value}");
-        Ok(self.csv.write_field(&self.field)?)
+        self.csv.write_field(&self.field).map_err(of_csv)
+    }
+
+    fn text(&mut self, text: &str) -> io::Result<()> {
+        self.csv.write_field(text).map_err(of_csv)
+    }
+}
+
+/// What the system said, where it was that which said something.
+fn of_csv(error: csv::Error) -> io::Error {
+    if !error.is_io_error() {
+        return error.into();
+    }
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        _ => io::ErrorKind::Other.into(),
     }
 }
 
@@ -160,6 +174,33 @@ mod tests {
         "a, ""b"".pcap","mh:mh-port,size=251",1,12,1700000000000000001,tcp,192.0.2.7,40001,10.0.0.1,80,10.1.0.1,8080,scheduled
         "a, ""b"".pcap","mh:mh-port,size=251",1,12,,tcp,2001:db8::7,40001,2001:db8::1,80,,,no-destination
         "#);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_the_system_says_is_told() {
+        let full = std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let mut writer = DecisionWriter::new(full, Heading::Written).unwrap();
+        let long = "x".repeat(1 << 20);
+        let row = Decision {
+            capture: &long,
+            policy: "rr",
+            connection: 1,
+            packet: 1,
+            time_ns: None,
+            protocol: "tcp",
+            client: "192.0.2.7".parse().unwrap(),
+            client_port: 1,
+            service: "10.0.0.1".parse().unwrap(),
+            service_port: 80,
+            server: None,
+            reason: Reason::Scheduled,
+        };
+        let error = writer.write(&row).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{error}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::model::{Capture, Latency, LeftOut};
+use crate::model::{self, Clock, Latency, LeftOut};
 
 /// Name and version of the JSON schema, documented in `docs/inspect.md`.
 pub const SCHEMA: &str = "equipoise.inspection/1";
@@ -29,6 +29,12 @@ pub struct Inspection {
     pub skipped_packets: BTreeMap<String, u64>,
     /// What no replay would see, for it was inferred to stand in the captures twice.
     pub left_out: LeftOut,
+    /// What is odd about the times of packets.
+    pub clock: Clock,
+    /// Which packet counted where one is in a tunnel: `outer` or `inner`.
+    pub tunnels: String,
+    /// UDP ports by what was taken for a tunnel to them; none where tunnels were not looked into.
+    pub tunnel_ports: BTreeMap<String, Vec<u16>>,
     /// Services found, those in `rest` included.
     pub services_found: u64,
     /// The services with the most connections, the busiest first.
@@ -48,6 +54,17 @@ impl Inspection {
         text.push('\n');
         Ok(text)
     }
+}
+
+/// One capture file.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Capture {
+    /// As in a report.
+    #[serde(flatten)]
+    pub facts: model::Capture,
+    /// What kind of file it is: `pcap (microseconds, little-endian)`, `pcapng`, either with
+    /// `, gzip` or `, zstd` behind it.
+    pub file_type: String,
 }
 
 /// Captures taken together.

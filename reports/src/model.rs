@@ -61,6 +61,28 @@ pub struct Trace {
     /// What no run saw, for it was inferred to stand in the captures twice.
     #[serde(default)]
     pub left_out: LeftOut,
+    /// What is odd about the times of packets.
+    #[serde(default)]
+    pub clock: Clock,
+    /// Which packet counted where one is in a tunnel: `outer` or `inner`.
+    #[serde(default)]
+    pub tunnels: String,
+    /// UDP ports by what was taken for a tunnel to them; none where tunnels were not looked into.
+    #[serde(default)]
+    pub tunnel_ports: BTreeMap<String, Vec<u16>>,
+}
+
+/// Packets whose time was not taken as it stands in the captures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clock {
+    /// Packets, skipped ones included, that bear an earlier time than the one before them.
+    pub steps_back: u64,
+    /// Packets that bear an earlier time than one before them, and were taken at that one's.
+    pub retimed_packets: u64,
+    /// How much later than they say, at most, in nanoseconds.
+    pub retimed_most_ns: u64,
+    /// Packets that bear no time and were taken at their predecessor's; skipped ones included.
+    pub timeless_packets: u64,
 }
 
 /// Packets that were left out of all runs.

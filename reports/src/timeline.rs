@@ -39,6 +39,8 @@ pub struct Recorder {
     axis: Axis,
     start: u64,
     bucket: u64,
+    /// Where the bucket ends that is being filled, from the start.
+    filled: u64,
     levels: Vec<u64>,
     /// One row of peaks for each bucket so far; the last one is being filled.
     rows: Vec<Vec<u64>>,
@@ -55,6 +57,7 @@ impl Recorder {
             axis,
             start,
             bucket,
+            filled: bucket,
             levels: vec![0; servers],
             rows: vec![vec![0; servers]],
         }
@@ -95,8 +98,16 @@ impl Recorder {
         }
     }
 
+    #[inline]
     fn advance(&mut self, at: u64) {
         let elapsed = at.saturating_sub(self.start);
+        // Most often the bucket that is being filled is meant, and nothing is to be divided.
+        if elapsed >= self.filled {
+            self.go_on(elapsed);
+        }
+    }
+
+    fn go_on(&mut self, elapsed: u64) {
         while elapsed / self.bucket >= BUCKETS as u64 {
             self.bucket *= 2;
             self.rows = self.rows.chunks(2).map(merge).collect();
@@ -105,6 +116,7 @@ impl Recorder {
         while self.rows.len() <= place {
             self.rows.push(self.levels.clone());
         }
+        self.filled = (place as u64 + 1).saturating_mul(self.bucket);
     }
 }
 

@@ -19,6 +19,8 @@ mod extract;
 mod faults;
 #[path = "cli/guests.rs"]
 mod guests;
+#[path = "cli/inputs.rs"]
+mod inputs;
 #[path = "cli/inspect.rs"]
 mod inspect;
 #[path = "cli/interrupts.rs"]

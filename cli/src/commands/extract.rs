@@ -1,33 +1,39 @@
 //! `equipoise extract`.
 
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
 
-use equipoise_replay::decode::Decoder;
 use equipoise_replay::table::{self, ExtractError, Extracted, Format, SEGMENT};
 
-use crate::args::{Extract, TableFormat};
+use crate::args::{self, Extract, TableFormat};
 use crate::failure::{FAILED, Failure, USAGE, say};
-use crate::files;
-use crate::progress::{Bar, INTERRUPTED};
+use crate::files::{self, Inputs};
+use crate::interrupts;
+use crate::progress::Bar;
 
 pub(crate) fn run(args: &Extract) -> Result<ExitCode, Failure> {
     let path = &args.out;
     let format = format(args)?;
-    files::spare(args.captures.iter(), "-o", path)?;
-    let sources = files::sources(&args.captures)?;
-    let decoder = Decoder {
-        tunnels: args.tunnels.into(),
-        ..Decoder::default()
-    };
+    let decoder = args::decoder(args.tunnels, &args.tunnel_port)?;
+    if files::is_stdout(path) && io::stdout().is_terminal() && !matches!(format, Format::Csv) {
+        let line =
+            "-o -: Parquet is nothing to read on a terminal: name a file, or give --format csv";
+        return Err(Failure(line.to_owned(), USAGE));
+    }
+    let inputs = Inputs::of(&args.captures, Vec::new())?;
+    inputs.spare("-o", path)?;
+    if let Some(code) = interrupts::asked() {
+        return Err(interrupted(path, code));
+    }
     let mut bar = Bar::new();
     let extracted = files::write_whole(path, |file| {
-        table::extract(&sources, decoder, format, file, &mut bar)
+        table::extract(&inputs.sources, decoder, format, file, &mut bar)
     });
-    bar.finish();
+    let asked = bar.finish();
     match extracted {
-        Ok(extracted) => Ok(tell(&extracted)),
-        Err(error) => failed(path, error),
+        Ok(extracted) => Ok(tell(&extracted, inputs.is_incomplete)),
+        Err(error) => failed(path, error, asked),
     }
 }
 
@@ -49,31 +55,37 @@ fn format(args: &Extract) -> Result<Format, Failure> {
 }
 
 /// Warnings and failures go to standard error.
-fn tell(extracted: &Extracted) -> ExitCode {
+fn tell(extracted: &Extracted, is_incomplete: bool) -> ExitCode {
     for warning in &extracted.warnings {
         say(&format!("warning: {warning}"));
     }
     for error in &extracted.capture_errors {
         say(&error.to_string());
     }
-    if extracted.capture_errors.is_empty() {
+    if extracted.capture_errors.is_empty() && !is_incomplete {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(FAILED)
     }
 }
 
-fn failed(path: &Path, error: ExtractError) -> Result<ExitCode, Failure> {
+fn failed(path: &Path, error: ExtractError, asked: Option<u8>) -> Result<ExitCode, Failure> {
     Err(match error {
         // That whoever read it has gone is no error of theirs or ours.
         ExtractError::Write(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
             return Ok(ExitCode::SUCCESS);
         }
         ExtractError::Write(error) => Failure::writing(path, &error),
-        ExtractError::Interrupted => Failure(
-            format!("interrupted: {} was not written", path.display()),
-            INTERRUPTED,
-        ),
+        ExtractError::Interrupted => interrupted(path, asked.unwrap_or(FAILED)),
         other => Failure::input(other),
     })
+}
+
+fn interrupted(path: &Path, code: u8) -> Failure {
+    let what = if files::is_stdout(path) {
+        "what was printed is not the whole table".to_owned()
+    } else {
+        format!("{} was not written", path.display())
+    };
+    Failure(format!("interrupted: {what}"), code)
 }

@@ -1,37 +1,33 @@
 //! `equipoise inspect`.
 
-mod shell;
-
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use equipoise_replay::capture::CaptureError;
-use equipoise_replay::decode::Decoder;
 use equipoise_replay::inspect::{self, Options, Outcome};
+use equipoise_replay::shell;
 use equipoise_reports::inspect::Inspection;
 use equipoise_reports::table::{self, Colour};
 
-use crate::args::{Inspect, InspectFormat, Tunnels};
+use crate::args::{self, Inspect, InspectFormat, Tunnels};
 use crate::failure::{FAILED, Failure, say, unless_reader_left};
-use crate::files;
-use crate::progress::{Bar, INTERRUPTED};
+use crate::files::Inputs;
+use crate::progress::Bar;
 
 /// Columns where nobody says how many there are.
 const WIDTH: usize = 100;
 
 pub(crate) fn run(args: &Inspect) -> Result<ExitCode, Failure> {
-    let sources = files::sources(&args.captures)?;
+    let decoder = args::decoder(args.tunnels, &args.tunnel_port)?;
+    let inputs = Inputs::of(&args.captures, Vec::new())?;
     let options = Options {
-        decoder: Decoder {
-            tunnels: args.tunnels.into(),
-            ..Decoder::default()
-        },
+        decoder,
         top: args.top as usize,
     };
     let mut bar = Bar::new();
-    let outcome = inspect::inspect(&sources, options, &mut bar);
-    let is_interrupted = bar.finish();
+    let outcome = inspect::inspect(&inputs.sources, options, &mut bar);
+    let asked = bar.finish();
     let Outcome {
         mut inspection,
         capture_errors,
@@ -40,9 +36,9 @@ pub(crate) fn run(args: &Inspect) -> Result<ExitCode, Failure> {
     inspection.replay = busiest.map(|busiest| replay_line(&busiest.service, args));
     tell(&inspection, &capture_errors);
     print(&inspection, args.format)?;
-    Ok(if is_interrupted {
-        ExitCode::from(INTERRUPTED)
-    } else if capture_errors.is_empty() {
+    Ok(if let Some(code) = asked {
+        ExitCode::from(code)
+    } else if capture_errors.is_empty() && !inputs.is_incomplete {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(FAILED)
@@ -54,8 +50,13 @@ fn replay_line(service: &str, args: &Inspect) -> String {
     let mut words: Vec<&OsStr> = ["equipoise", "replay", "--service", service]
         .map(OsStr::new)
         .into();
-    if matches!(args.tunnels, Tunnels::Inner) {
+    if matches!(args.tunnels, Some(Tunnels::Inner)) {
         words.extend(["--tunnels", "inner"].map(OsStr::new));
+    }
+    let ports = args.tunnel_port.iter();
+    let ports: Vec<String> = ports.map(ToString::to_string).collect();
+    for port in &ports {
+        words.extend(["--tunnel-port", port].map(OsStr::new));
     }
     let is_option = |path: &std::path::PathBuf| {
         let bytes = path.as_os_str().as_encoded_bytes();
@@ -73,7 +74,7 @@ fn replay_line(service: &str, args: &Inspect) -> String {
 fn tell(inspection: &Inspection, errors: &[CaptureError]) {
     let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
     let captures = inspection.captures.iter();
-    let own = captures.flat_map(|capture| &capture.warnings);
+    let own = captures.flat_map(|capture| &capture.facts.warnings);
     let warnings = inspection.warnings.iter().filter(|&w| !errors.contains(w));
     for warning in warnings.chain(own) {
         say(&format!("warning: {warning}"));

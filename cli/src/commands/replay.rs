@@ -4,28 +4,38 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use equipoise_replay::decode::Decoder;
 use equipoise_replay::policy::Policies;
 use equipoise_replay::replay::{self, Options, Outcome};
-use equipoise_replay::setup::{self, Item, Setup};
+use equipoise_replay::setup::{self, Item, PolicySource, Setup};
+use equipoise_replay::{Decisions, DecisionsError};
 use equipoise_reports::model::{self, Costs, Fault};
 use equipoise_reports::table::{Colour, Style};
 use equipoise_reports::{Report, output, runs, table};
 use equipoise_wasm::{CodeCache, Engine, Limits};
 
-use crate::args::{Format, Replay};
-use crate::failure::{FAILED, Failure, say, unless_reader_left};
-use crate::files;
-use crate::progress::{Bar, INTERRUPTED};
+use crate::args::{self, Format, Replay};
+use crate::failure::{FAILED, Failure, USAGE, say, unless_reader_left};
+use crate::files::{self, Inputs};
+use crate::progress::Bar;
 
 pub(crate) fn run(args: Replay, items: Vec<Item>) -> Result<ExitCode, Failure> {
-    if let Some(path) = &args.decisions {
-        files::spare(args.captures.iter().chain(&args.rules), "--decisions", path)?;
+    for (option, path) in [("--decisions", &args.decisions), ("--out", &args.out)] {
+        if path.as_deref().is_some_and(files::is_stdout) {
+            let line = format!("{option} -: standard output has the report: name another place");
+            return Err(Failure(line, USAGE));
+        }
     }
+    let decoder = args::decoder(args.tunnels, &args.tunnel_port)?;
     let setup = Setup::assemble(&written(&args, items)?)?;
     let engine = Engine::new(Limits::default()).map_err(Failure::input)?;
     let mut policies = Policies::new(engine, cache(), setup.kernel, setup.switches);
-    let sources = files::sources(&args.captures)?;
+    let inputs = Inputs::of(&args.captures, others(&args, &setup))?;
+    if let Some(path) = &args.decisions {
+        inputs.spare("--decisions", path)?;
+    }
+    if let Some(folder) = &args.out {
+        inputs.spare_in("--out", folder)?;
+    }
     let mut bar = Bar::new();
     let options = Options {
         time_scale: args.time_scale,
@@ -33,36 +43,57 @@ pub(crate) fn run(args: Replay, items: Vec<Item>) -> Result<ExitCode, Failure> {
         threads: args.threads.map_or(0, usize::from),
         fallback: args.fallback,
         decisions: args.decisions.is_some(),
-        decoder: Decoder {
-            tunnels: args.tunnels.into(),
-            ..Decoder::default()
-        },
+        decoder,
         ..Options::default()
     };
-    let outcome = replay::replay(&sources, setup, &mut policies, &options, &mut bar);
-    let is_interrupted = bar.finish();
+    let outcome = replay::replay(&inputs.sources, setup, &mut policies, &options, &mut bar);
+    let asked = bar.finish();
     let outcome = outcome?;
-    let failed = tell(&outcome);
+    let mut failed = tell(&outcome) || inputs.is_incomplete;
     let Outcome {
         report, decisions, ..
     } = outcome;
 
-    // Files first, so that a reader who leaves early does not cost them.
+    // Files first, so that a reader who leaves early does not cost them; where one of them cannot
+    // be written, the rest is none the worse for it.
+    let mut outputs = Vec::new();
     if let Some((decisions, path)) = decisions.zip(args.decisions.as_deref()) {
-        let written = files::write_whole(path, |file| decisions.write_to(BufWriter::new(file)));
-        unless_reader_left(written).map_err(|error| Failure::writing(path, &error))?;
+        outputs.push(write_decisions(decisions, path));
     }
     if let Some(folder) = &args.out {
-        output::write_dir(folder, &report).map_err(Failure::input)?;
+        let written = output::write_dir(folder, &report);
+        outputs.push(written.map(|_| ()).map_err(Failure::input));
     }
-    print(&report, args.format)?;
-    Ok(if is_interrupted {
-        ExitCode::from(INTERRUPTED)
-    } else if failed {
-        ExitCode::from(FAILED)
-    } else {
-        ExitCode::SUCCESS
+    outputs.push(print(&report, args.format));
+    for Failure(line, _) in outputs.into_iter().filter_map(Result::err) {
+        say(&line);
+        failed = true;
+    }
+    Ok(match asked {
+        Some(code) => ExitCode::from(code),
+        None if failed => ExitCode::from(FAILED),
+        None => ExitCode::SUCCESS,
     })
+}
+
+fn write_decisions(decisions: Decisions, path: &Path) -> Result<(), Failure> {
+    let written = files::write_whole(path, |file| decisions.write_to(BufWriter::new(file)));
+    match written {
+        Err(DecisionsError::Write(error)) => {
+            unless_reader_left(Err(error)).map_err(|error| Failure::writing(path, &error))
+        }
+        other => other.map_err(Failure::input),
+    }
+}
+
+/// What is read besides captures.
+fn others(args: &Replay, setup: &Setup) -> Vec<PathBuf> {
+    let policies = setup.policies.iter();
+    let files = policies.filter_map(|policy| match &policy.source {
+        PolicySource::File(path) => Some(path.clone()),
+        PolicySource::Name(_) => None,
+    });
+    files.chain(args.rules.clone()).collect()
 }
 
 fn written(args: &Replay, items: Vec<Item>) -> Result<setup::Options, Failure> {

@@ -238,6 +238,12 @@ impl Connections {
         self.restart(slot, now);
     }
 
+    /// False where nothing is due: the short answer for most packets.
+    #[inline]
+    pub(crate) fn may_have_due(&self, now: Timestamp) -> bool {
+        self.timers.may_have_due(now)
+    }
+
     /// The next entry whose deadline is at or before `now`, by deadline and then age. The caller
     /// removes it or restarts it.
     #[inline]

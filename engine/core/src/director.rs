@@ -161,8 +161,15 @@ impl<O: Observer> Director<O> {
     }
 
     /// Lets time pass: timers due at or before `now` fire, by deadline and then age.
+    #[inline]
     pub fn advance(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
+        if self.connections.may_have_due(self.now) {
+            self.fire();
+        }
+    }
+
+    fn fire(&mut self) {
         while let Some((slot, due)) = self.connections.next_due(self.now) {
             self.expire(slot, due);
         }
@@ -323,8 +330,13 @@ impl<O: Observer> Director<O> {
         entry.count_in(1, u64::from(packet.length));
         let old = entry.state;
         entry.state = tcp::next(entry.input_view(), old, packet.flags);
-        let waits = entry.postpone(self.lifetimes.end(entry.state, self.now));
-        self.follow(slot, old, waits);
+        let is_other_kind = old.is_active() != entry.state.is_active();
+        if !entry.postpone(self.lifetimes.end(entry.state, self.now)) {
+            self.connections.queue(slot);
+        }
+        if is_other_kind {
+            self.tell_kind(slot);
+        }
         Outcome::Forwarded
     }
 
@@ -348,32 +360,29 @@ impl<O: Observer> Director<O> {
         }
         let old = entry.state;
         entry.state = tcp::next(View::Output, old, packet.flags);
-        let waits = entry.postpone(self.lifetimes.end(entry.state, self.now));
-        self.follow(slot, old, waits);
+        let is_other_kind = old.is_active() != entry.state.is_active();
+        if !entry.postpone(self.lifetimes.end(entry.state, self.now)) {
+            self.connections.queue(slot);
+        }
+        if is_other_kind {
+            self.tell_kind(slot);
+        }
         Outcome::Forwarded
     }
 
-    /// What follows from a packet that was taken in: a timer where none waits, and an event where
-    /// the state's kind changed.
-    #[inline]
-    fn follow(&mut self, slot: Slot, old: State, waits: bool) {
-        if !waits {
-            self.connections.queue(slot);
-        }
+    /// Tells the service that a connection came to be active, or ceased to be.
+    fn tell_kind(&mut self, slot: Slot) {
         let Some(entry) = self.connections.get(slot) else {
             return;
         };
-        let is_active = entry.state.is_active();
-        if old.is_active() != is_active {
-            let kind = if is_active {
-                Kind::BecameActive
-            } else {
-                Kind::BecameInactive
-            };
-            let (binding, service) = (entry.binding(), entry.service);
-            let service = &mut self.services[service as usize];
-            service.log(kind, binding, Note::Plain, self.now, around!(self));
-        }
+        let kind = if entry.state.is_active() {
+            Kind::BecameActive
+        } else {
+            Kind::BecameInactive
+        };
+        let (binding, service) = (entry.binding(), entry.service);
+        let service = &mut self.services[service as usize];
+        service.log(kind, binding, Note::Plain, self.now, around!(self));
     }
 
     /// The timer of an entry fired.

@@ -17,6 +17,13 @@ pub(crate) struct ServiceTable {
     by_mark: BTreeMap<(Family, u32), ServiceIndex>,
     has_ftp: bool,
     has_port_0: bool,
+    /// Ports of services, by their lowest six bits: most packets to clients show by theirs that
+    /// they are for none.
+    port_bits: u64,
+}
+
+const fn port_bit(port: u16) -> u64 {
+    1 << (port % 64)
 }
 
 impl ServiceTable {
@@ -64,6 +71,7 @@ impl ServiceTable {
         let ports: Vec<u16> = self.by_address.keys().map(|&(_, _, port)| port).collect();
         self.has_ftp = ports.contains(&FTP_PORT);
         self.has_port_0 = ports.contains(&0);
+        self.port_bits = ports.iter().fold(0, |bits, &port| bits | port_bit(port));
     }
 
     pub(crate) fn find(&self, packet: &Packet, unprivileged_from: u16) -> Option<ServiceIndex> {
@@ -84,7 +92,12 @@ impl ServiceTable {
                 return Some(index);
             }
         }
-        let at = |port| self.by_address.get(&(protocol, destination, port)).copied();
+        let at = |port| {
+            if self.port_bits & port_bit(port) == 0 {
+                return None;
+            }
+            self.by_address.get(&(protocol, destination, port)).copied()
+        };
         let is_ftp_data = protocol == Protocol::Tcp
             && self.has_ftp
             && (port == FTP_DATA_PORT || port >= unprivileged_from);

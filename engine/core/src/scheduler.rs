@@ -104,7 +104,7 @@ pub enum Fault {
         answer: u32,
     },
     /// The packed twin gave more or fewer answers than it was asked for.
-    #[error("the policy gave {given} answers to {asked} arrivals")]
+    #[error("the policy gave {given} answer{} to {asked} arrival{}", plural(*given), plural(*asked))]
     WrongAnswerCount {
         /// Arrivals in the call.
         asked: u64,
@@ -117,4 +117,8 @@ pub enum Fault {
         /// What went wrong.
         message: String,
     },
+}
+
+const fn plural(count: u64) -> &'static str {
+    if count == 1 { "" } else { "s" }
 }

@@ -5,6 +5,9 @@ use std::io;
 use pcap_file::pcapng::PcapNgFormatError;
 
 use super::Found;
+use super::compression::Broken;
+use super::source::STANDARD_INPUT;
+use crate::shell;
 use crate::table::TableError;
 
 /// A capture that cannot be read, or not to its end.
@@ -18,6 +21,16 @@ pub enum CaptureError {
         name: String,
         /// Why.
         source: io::Error,
+    },
+    /// More captures overlap than files may be open; the trace ends there.
+    #[error(
+        "cannot open {name} beside the {open} captures that it overlaps: the limit of open files is reached, and no capture is read any further; raise it (`ulimit -n`), or give fewer captures at a time"
+    )]
+    TooManyOpen {
+        /// The capture.
+        name: String,
+        /// Captures that are open.
+        open: usize,
     },
     /// The path is a directory.
     #[error("{name} is a directory; name the captures in it")]
@@ -86,6 +99,25 @@ pub enum CaptureError {
         /// Why.
         source: io::Error,
     },
+    /// The compression around it does not hold.
+    #[error(
+        "the {compression} compression of {name} is damaged between bytes {start} and {end} of the file ({what}), noticed {}: packets before that may be wrong, too; copy or capture it anew",
+        behind(*packets)
+    )]
+    Compression {
+        /// The capture.
+        name: String,
+        /// `gzip` or `zstd`.
+        compression: &'static str,
+        /// Packets read before it was noticed.
+        packets: u64,
+        /// Where in the file what is damaged begins.
+        start: u64,
+        /// Where in the file it was noticed.
+        end: u64,
+        /// What the decompressor said.
+        what: String,
+    },
     /// A table that is to be read as a trace, but cannot.
     #[error("cannot read the table {name}: {source}")]
     Table {
@@ -119,6 +151,34 @@ pub enum CaptureError {
     },
 }
 
+impl CaptureError {
+    /// From what a file or its decompressor said.
+    pub(super) fn unreadable(name: &str, packets: u64, offset: u64, error: io::Error) -> Self {
+        let name = name.to_owned();
+        match Broken::of(&error) {
+            Some(Broken::Damaged {
+                compression,
+                start,
+                end,
+                what,
+            }) => Self::Compression {
+                name,
+                compression: compression.name(),
+                packets,
+                start: *start,
+                end: *end,
+                what: what.clone(),
+            },
+            _ => Self::Read {
+                name,
+                packets,
+                offset,
+                source: error,
+            },
+        }
+    }
+}
+
 fn behind(packets: u64) -> String {
     match packets {
         0 => "before its first packet".to_owned(),
@@ -129,7 +189,13 @@ fn behind(packets: u64) -> String {
 fn what_can_be_kept(name: &str, packets: u64) -> String {
     match packets {
         0 => "nothing of it can be kept: copy or capture it anew".to_owned(),
-        _ => format!("`editcap -r {name} OUT 1-{packets}` keeps what comes before"),
+        _ if name == STANDARD_INPUT => {
+            format!("saved to a file, `editcap -r FILE OUT 1-{packets}` keeps what comes before")
+        }
+        _ => format!(
+            "`editcap -r {} OUT 1-{packets}` keeps what comes before",
+            shell::quoted(name.as_ref())
+        ),
     }
 }
 
@@ -184,6 +250,14 @@ pub enum Warning {
         /// Packets read.
         packets: u64,
         /// Where the incomplete record begins.
+        offset: u64,
+    },
+    /// Behind a gzip stream that is whole stands something else, which is ignored as `gzip` does.
+    #[error("{name}: what stands behind byte {offset} of the file is no gzip data and is ignored")]
+    TrailingGarbage {
+        /// The capture.
+        name: String,
+        /// Where in the file the gzip stream ends.
         offset: u64,
     },
     /// What was said of a capture when a table was made of it.

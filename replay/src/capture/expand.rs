@@ -1,12 +1,27 @@
 //! Folders and patterns as the captures that they stand for. The content decides what is a
 //! capture, never the name.
 
+use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::{Component, Path, PathBuf};
 
-use glob::MatchOptions;
+use glob::{MatchOptions, Pattern};
 
 use super::{CaptureError, Source, Warning};
+
+/// What an argument stands for.
+#[derive(Debug, Default)]
+pub struct Expanded {
+    /// The captures.
+    pub sources: Vec<Source>,
+    /// Files of a folder or pattern that are none.
+    pub left_out: Vec<Warning>,
+    /// Why of others that cannot be told,
+    pub errors: Vec<CaptureError>,
+    /// and which these are, in the same order.
+    pub unread: Vec<PathBuf>,
+}
 
 /// As shells match, where hidden files want to be named.
 const AS_SHELLS: MatchOptions = MatchOptions {
@@ -17,73 +32,153 @@ const AS_SHELLS: MatchOptions = MatchOptions {
 
 pub(super) fn expand(
     argument: &Path,
-    warnings: &mut Vec<Warning>,
-) -> Result<Vec<Source>, CaptureError> {
+    is_over: &dyn Fn() -> bool,
+) -> Result<Expanded, CaptureError> {
+    let mut expanded = Expanded::default();
     if argument.is_dir() {
-        return folder(argument, warnings);
-    }
-    match argument.to_str() {
-        Some(pattern) if pattern.contains(['*', '?', '[']) && !argument.exists() => {
-            matches(pattern, warnings)
+        let paths = listed(argument).map_err(cannot_open(argument))?;
+        let name = argument.display().to_string();
+        expanded.add(paths, is_over, || CaptureError::NoCapture { name })?;
+    } else if is_pattern(argument) && !argument.exists() {
+        let name = argument.display().to_string();
+        // Checked as a whole, so that the place of a mistake is one in what was written.
+        if let Err(source) = Pattern::new(&argument.to_string_lossy()) {
+            return Err(CaptureError::Pattern { name, source });
         }
-        _ => Ok(vec![Source::new(argument)?]),
+        let mut paths = Vec::new();
+        for path in matches(argument)? {
+            if path.is_dir() {
+                paths.extend(listed(&path).map_err(cannot_open(&path))?);
+            } else {
+                paths.push(path);
+            }
+        }
+        match &paths[..] {
+            [] => return Err(CaptureError::NoMatch { name }),
+            // As if it had been named: it may be a table, which stands alone.
+            [path] => expanded.sources.push(Source::read(path, is_over)?),
+            _ => expanded.add(paths, is_over, || CaptureError::NoCapture { name })?,
+        }
+    } else {
+        expanded.sources.push(Source::read(argument, is_over)?);
+    }
+    Ok(expanded)
+}
+
+impl Expanded {
+    /// Takes in what is a capture of files that were not named one by one.
+    fn add(
+        &mut self,
+        paths: Vec<PathBuf>,
+        is_over: &dyn Fn() -> bool,
+        none: impl FnOnce() -> CaptureError,
+    ) -> Result<(), CaptureError> {
+        for path in paths {
+            let source = Source::read(&path, is_over);
+            match source.and_then(|source| source.open().map(|_| source)) {
+                Ok(source) => self.sources.push(source),
+                Err(CaptureError::NotACapture { name, found }) => {
+                    self.left_out.push(Warning::LeftOut { name, found });
+                }
+                Err(error) => {
+                    self.errors.push(error);
+                    self.unread.push(path);
+                }
+            }
+        }
+        if !self.sources.is_empty() {
+            return Ok(());
+        }
+        Err(self.errors.pop().unwrap_or_else(none))
     }
 }
 
-fn folder(folder: &Path, warnings: &mut Vec<Warning>) -> Result<Vec<Source>, CaptureError> {
-    let name = folder.display().to_string();
-    let listed =
-        fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
-    let mut paths: Vec<PathBuf> = match listed {
-        Ok(paths) => paths,
-        Err(source) => return Err(CaptureError::Open { name, source }),
-    };
-    // A pipe in a folder would be waited for.
+/// The files of a folder, by name; a pipe among them would be waited for.
+fn listed(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<io::Result<_>>()?;
     paths.retain(|path| path.is_file());
     paths.sort();
-    let mut sources = Vec::new();
-    for path in paths {
-        let source = Source::new(&path)?;
-        match source.open() {
-            Err(CaptureError::NotACapture { name, found }) => {
-                warnings.push(Warning::LeftOut { name, found });
-            }
-            // Whoever opens it again is told what else is wrong with it.
-            _ => sources.push(source),
-        }
-    }
-    if sources.is_empty() {
-        return Err(CaptureError::NoCapture { name });
-    }
-    Ok(sources)
+    Ok(paths)
 }
 
-fn matches(pattern: &str, warnings: &mut Vec<Warning>) -> Result<Vec<Source>, CaptureError> {
-    let paths = match glob::glob_with(pattern, AS_SHELLS) {
-        Ok(paths) => paths,
-        Err(source) => {
-            return Err(CaptureError::Pattern {
-                name: pattern.to_owned(),
-                source,
-            });
+fn is_pattern(argument: &Path) -> bool {
+    let bytes = argument.as_os_str().as_encoded_bytes();
+    bytes.iter().any(|byte| b"*?[".contains(byte))
+}
+
+/// What there is of that form, folders included, by name within each folder. Names are compared as
+/// they are shown, for they need not be text.
+fn matches(pattern: &Path) -> Result<Vec<PathBuf>, CaptureError> {
+    let mut found = vec![PathBuf::new()];
+    for part in pattern.components() {
+        if !matches!(part, Component::Normal(_)) || !is_pattern(part.as_ref()) {
+            for path in &mut found {
+                path.push(part);
+            }
+            found.retain(|path| path.symlink_metadata().is_ok());
+            continue;
         }
-    };
-    let mut sources = Vec::new();
-    for path in paths {
-        let path = path.map_err(|error| CaptureError::Open {
-            name: error.path().display().to_string(),
-            source: error.into(),
+        let text = part.as_os_str().to_string_lossy();
+        if text == "**" {
+            found = found.iter().flat_map(|path| folders(path)).collect();
+            continue;
+        }
+        let wanted = Pattern::new(&text).map_err(|source| CaptureError::Pattern {
+            name: pattern.display().to_string(),
+            source,
         })?;
-        if path.is_dir() {
-            sources.extend(folder(&path, warnings)?);
-        } else {
-            sources.push(Source::new(&path)?);
+        let mut next = Vec::new();
+        for folder in &found {
+            for name in names(folder)? {
+                if wanted.matches_with(&name.to_string_lossy(), AS_SHELLS) {
+                    next.push(folder.join(name));
+                }
+            }
+        }
+        found = next;
+    }
+    found.retain(|path| path.exists());
+    Ok(found)
+}
+
+/// What is in a folder, sorted; nothing where it is none.
+fn names(folder: &Path) -> Result<Vec<OsString>, CaptureError> {
+    let place = here(folder);
+    if !place.is_dir() {
+        return Ok(Vec::new());
+    }
+    let listed = fs::read_dir(place)
+        .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect());
+    let mut names: Vec<OsString> = listed.map_err(cannot_open(folder))?;
+    names.sort();
+    Ok(names)
+}
+
+/// A folder and all folders in it, however deep; hidden ones, links and those that cannot be read
+/// not.
+fn folders(top: &Path) -> Vec<PathBuf> {
+    let mut found = vec![top.to_owned()];
+    for name in names(top).unwrap_or_default() {
+        let path = top.join(&name);
+        let is_folder = path.symlink_metadata().is_ok_and(|data| data.is_dir());
+        if is_folder && !name.as_encoded_bytes().starts_with(b".") {
+            found.extend(folders(&path));
         }
     }
-    if sources.is_empty() {
-        return Err(CaptureError::NoMatch {
-            name: pattern.to_owned(),
-        });
+    found
+}
+
+fn here(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
     }
-    Ok(sources)
+}
+
+fn cannot_open(path: &Path) -> impl FnOnce(io::Error) -> CaptureError {
+    let name = path.display().to_string();
+    move |source| CaptureError::Open { name, source }
 }

@@ -34,6 +34,19 @@ impl Pcap {
         }
     }
 
+    /// As [`super::Capture::file_type`] tells it.
+    pub(super) fn file_type(&self) -> String {
+        let resolution = match self.nanoseconds_per_fraction {
+            1 => "nanoseconds",
+            _ => "microseconds",
+        };
+        let order = match self.endianness {
+            Endianness::Big => "big-endian",
+            Endianness::Little => "little-endian",
+        };
+        format!("pcap ({resolution}, {order})")
+    }
+
     // The crate's parser of records gives the same, proved below, but only when the compiler happens
     // to inline it as fast: else it costs half as much again. Its packets are not used because they
     // refuse what real files hold, such as frames longer than the snapshot length or than their

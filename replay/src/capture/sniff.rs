@@ -3,13 +3,12 @@
 use std::fmt;
 use std::io::{self, Read};
 
-use flate2::read::MultiGzDecoder;
 use pcap_file::pcap::PcapHeader;
 
+use super::compression::{Broken, Compression, Place};
 use super::pcap::{self, Pcap};
 use super::pcapng::Pcapng;
 use super::window::Window;
-use super::zstd::ZstdReader;
 use super::{CaptureError, Format};
 
 /// What was found in place of a capture.
@@ -67,22 +66,31 @@ impl fmt::Display for Found {
 enum Content {
     Pcap(Pcap),
     Pcapng,
-    Gzip,
-    Zstd,
+    Compressed(Compression),
     Other(Found),
 }
 
-/// Finds the format and places the window at the first record or block.
+/// What a stream holds.
+pub(super) struct Recognised {
+    pub(super) format: Format,
+    /// At the first record or block.
+    pub(super) window: Window,
+    /// How it is compressed, and where in the file the decompressor is.
+    pub(super) compression: Option<(Compression, Place)>,
+}
+
+/// Finds format and compression.
 pub(super) fn recognise(
     name: &str,
     reader: Box<dyn Read + Send>,
-) -> Result<(Format, Window), CaptureError> {
+) -> Result<Recognised, CaptureError> {
     let mut window = Window::new(reader);
+    let mut compression: Option<(Compression, Place)> = None;
     let refuse = |found| CaptureError::NotACapture {
         name: name.to_owned(),
         found,
     };
-    for compressed in [false, true] {
+    loop {
         match window.fill(pcap::HEADER) {
             Ok(()) => {}
             // A compressed stream that breaks off may still have given enough to judge by.
@@ -91,32 +99,32 @@ pub(super) fn recognise(
                     return Err(refuse(Found::Headless));
                 }
             }
-            Err(source) => {
-                return Err(CaptureError::Read {
-                    name: name.to_owned(),
-                    packets: 0,
-                    offset: 0,
-                    source,
-                });
-            }
+            Err(error) if matches!(Broken::of(&error), Some(Broken::Garbage { .. })) => {}
+            Err(error) => return Err(CaptureError::unreadable(name, 0, 0, error)),
         }
-        match content(window.bytes()) {
+        let format = match content(window.bytes()) {
             Content::Pcap(pcap) => {
                 window.take(pcap::HEADER);
-                return Ok((Format::Pcap(pcap), window));
+                Format::Pcap(pcap)
             }
-            Content::Pcapng => return Ok((Format::Pcapng(Pcapng::default()), window)),
+            Content::Pcapng => Format::Pcapng(Pcapng::default()),
             Content::Other(found) => return Err(refuse(found)),
-            Content::Gzip | Content::Zstd if compressed => break,
-            Content::Gzip => {
-                window = Window::new(Box::new(MultiGzDecoder::new(window.into_reader())));
+            Content::Compressed(_) if compression.is_some() => {
+                return Err(refuse(Found::CompressedTwice));
             }
-            Content::Zstd => {
-                window = Window::new(Box::new(ZstdReader::new(window.into_reader())));
+            Content::Compressed(kind) => {
+                let (reader, place) = kind.reader(window.into_reader());
+                window = Window::new(reader);
+                compression = Some((kind, place));
+                continue;
             }
-        }
+        };
+        return Ok(Recognised {
+            format,
+            window,
+            compression,
+        });
     }
-    Err(refuse(Found::CompressedTwice))
 }
 
 fn content(bytes: &[u8]) -> Content {
@@ -126,8 +134,10 @@ fn content(bytes: &[u8]) -> Content {
     Content::Other(match bytes {
         [] => Found::Empty,
         [0x0a, 0x0d, 0x0d, 0x0a, rest @ ..] if rest.len() >= 8 => return Content::Pcapng,
-        [0x1f, 0x8b, ..] => return Content::Gzip,
-        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => return Content::Zstd,
+        [0x1f, 0x8b, ..] => return Content::Compressed(Compression::Gzip),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
+            return Content::Compressed(Compression::Zstd);
+        }
         [0x0a, 0x0d, 0x0d, 0x0a, ..]
         | [0xa1, 0xb2, 0xc3, 0xd4, ..]
         | [0xd4, 0xc3, 0xb2, 0xa1, ..]

@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use super::expand;
 use super::spool::Spool;
-use super::{Capture, CaptureError, Content, Warning};
+use super::{Capture, CaptureError, Content, Expanded};
+
+/// How it is named in messages.
+pub(super) const STANDARD_INPUT: &str = "standard input";
 
 /// Where a capture comes from: a name, not an open file. A survey and the run after it open it
 /// twice, so what cannot be read twice (standard input, a pipe) is kept as it came.
@@ -15,6 +18,7 @@ use super::{Capture, CaptureError, Content, Warning};
 pub struct Source {
     name: String,
     place: Place,
+    is_cut: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -26,10 +30,15 @@ enum Place {
 impl Source {
     /// From an argument: a path, or `-` for standard input, which is read to its end at once.
     pub fn new(argument: &Path) -> Result<Self, CaptureError> {
+        Self::read(argument, &|| false)
+    }
+
+    /// As [`Source::new`]; what is kept ends where it has come when `is_over` says so.
+    pub(super) fn read(argument: &Path, is_over: &dyn Fn() -> bool) -> Result<Self, CaptureError> {
         if argument.as_os_str() == "-" {
-            let name = "standard input".to_owned();
-            let spool = Spool::of(name.clone(), io::stdin().lock())?;
-            return Ok(Self::kept(name, spool));
+            let name = STANDARD_INPUT.to_owned();
+            let spool = Spool::of(name.clone(), io::stdin(), is_over)?;
+            return Ok(Self::kept(name, spool).cut(is_over()));
         }
         let name = argument.display().to_string();
         let metadata = match fs::metadata(argument) {
@@ -44,12 +53,16 @@ impl Source {
                 path: argument.to_owned(),
                 size: metadata.len(),
             };
-            return Ok(Self { name, place });
+            return Ok(Self {
+                name,
+                place,
+                is_cut: false,
+            });
         }
         match File::open(argument) {
             Ok(file) => {
-                let spool = Spool::of(name.clone(), file)?;
-                Ok(Self::kept(name, spool))
+                let spool = Spool::of(name.clone(), file, is_over)?;
+                Ok(Self::kept(name, spool).cut(is_over()))
             }
             Err(source) => Err(CaptureError::Open { name, source }),
         }
@@ -59,11 +72,9 @@ impl Source {
     /// the captures in it, by name, those of folders in it not; or, where nothing has that name, a
     /// pattern with `*`, `?` and `[…]` for what it matches.
     ///
-    /// The warnings tell which files of a folder are no captures and were left out.
-    pub fn expand(argument: &Path) -> Result<(Vec<Self>, Vec<Warning>), CaptureError> {
-        let mut warnings = Vec::new();
-        let sources = expand::expand(argument, &mut warnings)?;
-        Ok((sources, warnings))
+    /// Of a pipe and of standard input what came until `is_over` says so.
+    pub fn expand(argument: &Path, is_over: &dyn Fn() -> bool) -> Result<Expanded, CaptureError> {
+        expand::expand(argument, is_over)
     }
 
     /// From bytes; `name` is for messages.
@@ -72,13 +83,33 @@ impl Source {
     }
 
     fn kept(name: String, spool: Spool) -> Self {
-        let place = Place::Kept(spool);
-        Self { name, place }
+        Self {
+            name,
+            place: Place::Kept(spool),
+            is_cut: false,
+        }
+    }
+
+    fn cut(self, is_cut: bool) -> Self {
+        Self { is_cut, ..self }
     }
 
     /// The name for messages.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The file; none for what is kept.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::File { path, .. } => Some(path),
+            Place::Kept(_) => None,
+        }
+    }
+
+    /// Whether more of it might have come when the reading was ended.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// Its size in bytes (compressed, where it is) when the source was made; none where the

@@ -3,12 +3,19 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use super::{CaptureError, Content};
 
 const MOST_IN_MEMORY: usize = 4 << 20;
 const CHUNK: usize = 256 << 10;
+/// Chunks that are read before they are taken.
+const CHUNKS_AHEAD: usize = 2;
+/// How soon a reading that waits for more hears that it is to end.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Debug)]
 pub(super) enum Spool {
@@ -17,44 +24,54 @@ pub(super) enum Spool {
 }
 
 impl Spool {
-    /// Reads to the end at once.
-    pub(super) fn of(name: String, reader: impl Read) -> Result<Self, CaptureError> {
-        Self::with(name, reader, tempfile::tempfile)
+    /// Reads to the end at once, or as far as it came when `is_over` says so.
+    pub(super) fn of(
+        name: String,
+        reader: impl Read + Send + 'static,
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<Self, CaptureError> {
+        Self::with(name, reader, is_over, tempfile::tempfile)
     }
 
     fn with(
         name: String,
-        mut reader: impl Read,
+        reader: impl Read + Send + 'static,
+        is_over: &dyn Fn() -> bool,
         create: impl FnOnce() -> io::Result<File>,
     ) -> Result<Self, CaptureError> {
-        let mut chunk = Vec::new();
-        let mut read = |chunk: &mut Vec<u8>, most: usize| {
-            chunk.clear();
-            (&mut reader).take(most as u64).read_to_end(chunk)
-        };
-        match read(&mut chunk, MOST_IN_MEMORY + 1) {
-            Ok(count) if count <= MOST_IN_MEMORY => return Ok(Self::Memory(chunk.into())),
-            Ok(_) => {}
-            Err(source) => return Err(CaptureError::Open { name, source }),
-        }
         let cannot_keep = |name, source| CaptureError::Keep {
             name,
             folder: std::env::temp_dir().display().to_string(),
             source,
         };
+        let chunks = match chunks(reader) {
+            Ok(chunks) => chunks,
+            Err(source) => return Err(CaptureError::Open { name, source }),
+        };
+        let mut memory = Vec::new();
+        while memory.len() <= MOST_IN_MEMORY {
+            match next(&chunks, is_over) {
+                Ok(Some(chunk)) => memory.extend(chunk),
+                Ok(None) => return Ok(Self::Memory(memory.into())),
+                Err(source) => return Err(CaptureError::Open { name, source }),
+            }
+        }
         let mut file = match create() {
             Ok(file) => file,
             Err(source) => return Err(cannot_keep(name, source)),
         };
         let mut size = 0;
-        while !chunk.is_empty() {
+        let mut chunk = memory;
+        loop {
             if let Err(source) = file.write_all(&chunk) {
                 return Err(cannot_keep(name, source));
             }
             size += chunk.len() as u64;
-            if let Err(source) = read(&mut chunk, CHUNK) {
-                return Err(CaptureError::Open { name, source });
-            }
+            chunk = match next(&chunks, is_over) {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(source) => return Err(CaptureError::Open { name, source }),
+            };
         }
         let file = Arc::new(Mutex::new(file));
         Ok(Self::File { file, size })
@@ -104,9 +121,50 @@ impl Read for SpoolReader {
     }
 }
 
+/// What is read, by a thread of its own: nothing else ends a reading that waits for more.
+fn chunks(mut reader: impl Read + Send + 'static) -> io::Result<Receiver<io::Result<Vec<u8>>>> {
+    let (sender, receiver) = mpsc::sync_channel(CHUNKS_AHEAD);
+    let read = move || {
+        loop {
+            let mut chunk = vec![0; CHUNK];
+            let read = match reader.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(count) => {
+                    chunk.truncate(count);
+                    Ok(chunk)
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
+            if sender.send(read).is_err() {
+                break;
+            }
+        }
+    };
+    thread::Builder::new().spawn(read)?;
+    Ok(receiver)
+}
+
+/// None at the end.
+fn next(
+    chunks: &Receiver<io::Result<Vec<u8>>>,
+    is_over: &dyn Fn() -> bool,
+) -> io::Result<Option<Vec<u8>>> {
+    while !is_over() {
+        match chunks.recv_timeout(PATIENCE) {
+            Ok(chunk) => return chunk.map(Some),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    Ok(None)
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
     use super::*;
 
     #[test]
@@ -118,7 +176,8 @@ mod tests {
             (MOST_IN_MEMORY * 3 + 7, false),
         ] {
             let bytes: Vec<u8> = (0..length).map(|place| (place / 251) as u8).collect();
-            let spool = Spool::of("test".to_owned(), &bytes[..]).unwrap();
+            let reader = io::Cursor::new(bytes.clone());
+            let spool = Spool::of("test".to_owned(), reader, &|| false).unwrap();
             assert_eq!(matches!(spool, Spool::Memory(_)), in_memory, "{length}");
             assert_eq!(spool.size(), length as u64);
             let (mut first, mut second) = (spool.reader(), spool.reader());
@@ -130,27 +189,62 @@ mod tests {
         }
     }
 
-    /// However much there is to read.
+    /// Never more than the chunks under way is read ahead, however slowly it is taken.
     #[test]
     fn memory_is_bounded() {
-        struct Watched(io::Take<io::Repeat>, usize);
-        impl Read for Watched {
+        struct Counted(io::Repeat, Arc<AtomicUsize>);
+        impl Read for Counted {
             fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-                self.1 = self.1.max(buffer.len());
+                self.1.fetch_add(buffer.len(), SeqCst);
                 self.0.read(buffer)
             }
         }
-        let mut reader = Watched(io::repeat(7).take(40 << 20), 0);
-        let spool = Spool::of("test".to_owned(), &mut reader).unwrap();
-        assert_eq!(spool.size(), 40 << 20);
-        assert!(reader.1 <= MOST_IN_MEMORY + 1, "{}", reader.1);
+        let taken = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&taken);
+        let chunks = chunks(Counted(io::repeat(7), counter)).unwrap();
+        for _ in 0..3 {
+            chunks.recv().unwrap().unwrap();
+        }
+        thread::sleep(Duration::from_millis(50));
+        let most = (3 + CHUNKS_AHEAD + 1) * CHUNK;
+        assert!(taken.load(SeqCst) <= most, "{taken:?}");
+    }
+
+    #[test]
+    fn what_was_read_is_kept_where_the_reading_is_ended() {
+        /// Never ends, and says nothing more after so many bytes.
+        struct Waiting(usize, Arc<AtomicUsize>);
+        impl Read for Waiting {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                if self.0 == 0 {
+                    self.1.fetch_add(1, SeqCst);
+                    loop {
+                        thread::park();
+                    }
+                }
+                let count = self.0.min(buffer.len());
+                self.0 -= count;
+                Ok(count)
+            }
+        }
+        for length in [0, 10, MOST_IN_MEMORY * 2] {
+            let waits = Arc::new(AtomicUsize::new(0));
+            let reader = Waiting(length, Arc::clone(&waits));
+            let asked = AtomicUsize::new(0);
+            // Once it waits, and all that came has been taken.
+            let is_over =
+                || waits.load(SeqCst) == 1 && asked.fetch_add(1, SeqCst) > 10 + CHUNKS_AHEAD;
+            let spool = Spool::of("test".to_owned(), reader, &is_over).unwrap();
+            assert_eq!(spool.size(), length as u64);
+        }
     }
 
     #[test]
     #[cfg(target_os = "linux")]
     fn a_full_disk_is_told() {
         let full = || File::options().write(true).open("/dev/full");
-        let error = Spool::with("standard input".to_owned(), io::repeat(7), full).unwrap_err();
+        let error =
+            Spool::with("standard input".to_owned(), io::repeat(7), &|| false, full).unwrap_err();
         let folder = std::env::temp_dir();
         assert_eq!(
             error.to_string(),
@@ -173,7 +267,7 @@ mod tests {
         }
         for before in [0, MOST_IN_MEMORY as u64 * 2] {
             let reader = io::repeat(7).take(before).chain(Broken);
-            let error = Spool::of("test".to_owned(), reader).unwrap_err();
+            let error = Spool::of("test".to_owned(), reader, &|| false).unwrap_err();
             assert!(matches!(error, CaptureError::Open { .. }), "{error}");
         }
     }

@@ -1,6 +1,6 @@
 //! A sliding window over a reader: the bytes not yet taken, in one reused buffer.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -86,6 +86,15 @@ impl Window {
         Box::new(io::Cursor::new(at_hand).chain(self.reader))
     }
 
+    /// Passes over what is left, or the next `most` bytes.
+    pub(super) fn drain(&mut self, mut most: u64) -> io::Result<()> {
+        while most > 0 && self.read_more()? {
+            most = most.saturating_sub(self.bytes().len() as u64);
+            self.start = self.end;
+        }
+        Ok(())
+    }
+
     /// Gives file and buffer back; from now on the stream is at its end.
     pub(super) fn close(&mut self) {
         *self = Self {
@@ -99,15 +108,16 @@ impl Window {
 }
 
 /// How many bytes a reader gave, wherever the reader went.
+#[derive(Clone)]
 pub(super) struct BytesRead(Arc<AtomicU64>);
 
-struct Counted<R> {
+pub(super) struct Counted<R> {
     reader: R,
     count: Arc<AtomicU64>,
 }
 
 impl BytesRead {
-    pub(super) fn of<R: Read + Send + 'static>(reader: R) -> (impl Read + Send + 'static, Self) {
+    pub(super) fn of<R: Read>(reader: R) -> (Counted<R>, Self) {
         let count = Arc::new(AtomicU64::new(0));
         let told = Self(Arc::clone(&count));
         (Counted { reader, count }, told)
@@ -123,5 +133,16 @@ impl<R: Read> Read for Counted<R> {
         let count = self.reader.read(buffer)?;
         self.count.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
+    }
+}
+
+impl<R: BufRead> BufRead for Counted<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.reader.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.reader.consume(count);
+        self.count.fetch_add(count as u64, Ordering::Relaxed);
     }
 }

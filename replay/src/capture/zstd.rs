@@ -2,15 +2,20 @@
 //!
 //! A frame that breaks off gives every block that was whole, then the error.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, Read};
 
 use ruzstd::decoding::BlockDecodingStrategy;
 use ruzstd::decoding::FrameDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 
+use super::compression::{Broken, Compression, Place};
+
 /// Decompresses one frame after the other: the crate's own reader ends with the first.
 pub(super) struct ZstdReader<R> {
-    source: BufReader<R>,
+    source: R,
+    place: Place,
+    /// Where the frame begins in the file.
+    start: u64,
     decoder: FrameDecoder,
     in_frame: bool,
     /// What broke the frame, told once all before it is read.
@@ -21,10 +26,13 @@ pub(super) struct ZstdReader<R> {
 /// checksum has it (the decoder does not compare it).
 const LAST_BLOCK: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
 
-impl<R: Read> ZstdReader<R> {
-    pub(super) fn new(source: R) -> Self {
+impl<R: BufRead> ZstdReader<R> {
+    /// `place` is where `source` is in the file.
+    pub(super) fn new(source: R, place: Place) -> Self {
         Self {
-            source: BufReader::new(source),
+            source,
+            start: place.get(),
+            place,
             decoder: FrameDecoder::new(),
             in_frame: false,
             broken: None,
@@ -34,6 +42,7 @@ impl<R: Read> ZstdReader<R> {
     /// Begins the next frame; false at the end of the stream.
     fn begin_frame(&mut self) -> io::Result<bool> {
         while !self.source.fill_buf()?.is_empty() {
+            self.start = self.place.get();
             match self.decoder.reset(&mut self.source) {
                 Ok(()) => {
                     self.in_frame = true;
@@ -49,7 +58,7 @@ impl<R: Read> ZstdReader<R> {
                         return Err(io::ErrorKind::UnexpectedEof.into());
                     }
                 }
-                Err(error) => return Err(self.failed(error)),
+                Err(error) => return Err(self.failed(&error)),
             }
         }
         Ok(false)
@@ -60,7 +69,7 @@ impl<R: Read> ZstdReader<R> {
         while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
             let one = BlockDecodingStrategy::UptoBlocks(1);
             if let Err(error) = self.decoder.decode_blocks(&mut self.source, one) {
-                self.broken = Some(self.failed(error));
+                self.broken = Some(self.failed(&error));
                 // The decoder keeps a window for blocks to come: after the last it gives all.
                 let one = BlockDecodingStrategy::UptoBlocks(1);
                 if self.decoder.decode_blocks(&LAST_BLOCK[..], one).is_err() {
@@ -71,16 +80,21 @@ impl<R: Read> ZstdReader<R> {
     }
 
     /// The crate wraps what it met at the end of its input in errors of its own.
-    fn failed(&mut self, error: FrameDecoderError) -> io::Error {
+    fn failed(&mut self, error: &FrameDecoderError) -> io::Error {
         match self.source.fill_buf() {
             Ok([]) => io::ErrorKind::UnexpectedEof.into(),
-            Ok(_) => io::Error::other(error),
+            Ok(_) => io::Error::other(Broken::Damaged {
+                compression: Compression::Zstd,
+                start: self.start,
+                end: self.place.get(),
+                what: error.to_string(),
+            }),
             Err(error) => error,
         }
     }
 }
 
-impl<R: Read> Read for ZstdReader<R> {
+impl<R: BufRead> Read for ZstdReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);

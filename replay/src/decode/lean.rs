@@ -14,7 +14,7 @@ const UDP: u8 = 17;
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "as `Decoder::decode`")]
-pub(super) fn decode(decoder: Decoder, link_type: u16, frame: &[u8]) -> Option<Decoded> {
+pub(super) fn decode(decoder: &Decoder, link_type: u16, frame: &[u8]) -> Option<Decoded> {
     let (ether_type, start) = match link_type {
         1 => match number(frame.first_chunk::<14>()?, 12) {
             VLAN_TAG => (number(frame.first_chunk::<18>()?, 16), 18),
@@ -35,7 +35,7 @@ pub(super) fn decode(decoder: Decoder, link_type: u16, frame: &[u8]) -> Option<D
 
 /// Without options, of a stated length, whole.
 #[inline]
-fn ipv4(decoder: Decoder, packet: &[u8; 34]) -> Option<Decoded> {
+fn ipv4(decoder: &Decoder, packet: &[u8; 34]) -> Option<Decoded> {
     let length = number(packet, 2);
     let fragment = number(packet, 6) & 0x3fff;
     if packet[0] != 0x45 || fragment != 0 {
@@ -54,7 +54,7 @@ fn ipv4(decoder: Decoder, packet: &[u8; 34]) -> Option<Decoded> {
 
 /// Of a stated length, between addresses that are none of IPv4.
 #[inline]
-fn ipv6(decoder: Decoder, packet: &[u8; 54]) -> Option<Decoded> {
+fn ipv6(decoder: &Decoder, packet: &[u8; 54]) -> Option<Decoded> {
     let content = u32::from(number(packet, 4));
     let addresses = [
         Address(u128::from_be_bytes(*packet[8..].first_chunk()?)),
@@ -84,7 +84,7 @@ struct Ip {
 }
 
 #[inline]
-fn ports(decoder: Decoder, ip: &Ip, header: &[u8; 14]) -> Option<Decoded> {
+fn ports(decoder: &Decoder, ip: &Ip, header: &[u8; 14]) -> Option<Decoded> {
     let destination_port = number(header, 2);
     let [source, destination] = ip.addresses;
     let (protocol, header_length, least) = match ip.protocol {
@@ -154,7 +154,7 @@ mod tests {
             ];
             for (link_type, header) in frames {
                 let frame = [header, packet.clone()].concat();
-                let decoded = decode(Decoder::default(), link_type, &frame);
+                let decoded = decode(&Decoder::default(), link_type, &frame);
                 assert!(decoded.is_some(), "link type {link_type}");
             }
         }
@@ -164,11 +164,11 @@ mod tests {
     fn what_is_cut_short_or_has_options_does_not() {
         for (_, packet) in packets() {
             for length in 0..packet.len() - 6 {
-                assert!(decode(Decoder::default(), 101, &packet[..length]).is_none());
+                assert!(decode(&Decoder::default(), 101, &packet[..length]).is_none());
             }
         }
         let [(_, mut packet), _] = packets();
         packet[0] = 0x46;
-        assert!(decode(Decoder::default(), 101, &packet).is_none());
+        assert!(decode(&Decoder::default(), 101, &packet).is_none());
     }
 }

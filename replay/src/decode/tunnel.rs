@@ -7,10 +7,8 @@ use etherparse::{IpNumber, ip_number};
 
 use super::link::{self, Network};
 use super::network::Ip;
-use super::{Rest, Skipped};
+use super::{Rest, Skipped, TunnelPorts, UdpTunnel};
 
-const VXLAN_PORT: u16 = 4789;
-const GENEVE_PORT: u16 = 6081;
 const UDP_HEADER: usize = 8;
 /// No tunnel over UDP has less behind the UDP header: eight bytes of header, or four and an IP
 /// packet.
@@ -27,28 +25,17 @@ type Inside = Result<Option<Network>, Skipped>;
 
 /// Looks behind the IP headers of `packet`; where there is a tunnel, leaves all before the packet
 /// inside behind.
-pub(super) fn inside(ip: &Ip, packet: &mut Rest<'_>, gue_port: u16) -> Inside {
+pub(super) fn inside(ip: &Ip, packet: &mut Rest<'_>, ports: &TunnelPorts) -> Inside {
     let mut content = *packet;
     content.cut(ip.length);
-    let found = behind(ip, &mut content, gue_port).map_err(Skipped::in_tunnel)?;
+    let found = behind(ip, &mut content, ports).map_err(Skipped::in_tunnel)?;
     if found.is_some() {
         *packet = content;
     }
     Ok(found)
 }
 
-/// How tunnels to a UDP port are read.
-#[inline]
-pub(super) fn over_udp(port: u16, gue_port: u16) -> Option<fn(&mut Rest<'_>) -> Inside> {
-    match port {
-        _ if port == gue_port => Some(gue),
-        VXLAN_PORT => Some(vxlan),
-        GENEVE_PORT => Some(geneve),
-        _ => None,
-    }
-}
-
-fn behind(ip: &Ip, rest: &mut Rest<'_>, gue_port: u16) -> Inside {
+fn behind(ip: &Ip, rest: &mut Rest<'_>, ports: &TunnelPorts) -> Inside {
     match ip.protocol {
         ip_number::IPV4 | ip_number::IPV6 | ip_number::GRE => {
             if ip.later_fragment {
@@ -59,7 +46,7 @@ fn behind(ip: &Ip, rest: &mut Rest<'_>, gue_port: u16) -> Inside {
         }
         ip_number::UDP if !ip.later_fragment => {
             let port = rest.number(ip.start + 2).ok();
-            let Some(read) = port.and_then(|port| over_udp(port, gue_port)) else {
+            let Some(tunnel) = port.and_then(|port| ports.tunnel(port)) else {
                 return Ok(None);
             };
             rest.skip(ip.start)?;
@@ -67,7 +54,11 @@ fn behind(ip: &Ip, rest: &mut Rest<'_>, gue_port: u16) -> Inside {
                 return Ok(None);
             }
             rest.skip(UDP_HEADER)?;
-            read(rest)
+            match tunnel {
+                UdpTunnel::Gue => gue(rest),
+                UdpTunnel::Vxlan => vxlan(rest),
+                UdpTunnel::Geneve => geneve(rest),
+            }
         }
         _ => Ok(None),
     }

@@ -6,8 +6,8 @@ use equipoise_core::{Endpoint, ForwardingMethod, Persistence, ServerConfig, Time
 use equipoise_reports::Report;
 use equipoise_reports::model;
 use equipoise_reports::model::{
-    Capture, Chosen, Cost, Fault, LeftOut, Measured, Method, Outcome, RunnerUp, SCHEMA, Scheduler,
-    ServerRun, Service, ServiceRun, Settings, Trace as TraceModel,
+    Chosen, Cost, Fault, Measured, Method, Outcome, RunnerUp, SCHEMA, Scheduler, ServerRun,
+    Service, ServiceRun, Settings, Trace as TraceModel,
 };
 use equipoise_reports::stats::{Distribution, ServerCount, promised_by_weight};
 use equipoise_schedulers::sdk::Promise;
@@ -19,6 +19,7 @@ use crate::decisions::Row;
 use crate::record::{ServerFacts, ServiceFacts};
 use crate::run::{Run, axis};
 use crate::setup::{Origin, Setup};
+use crate::summary;
 use crate::trace::Trace;
 
 /// Everything a report is made of, but the runs.
@@ -51,41 +52,16 @@ impl Facts<'_> {
 
     fn trace_model(&self) -> TraceModel {
         let totals = self.trace.totals();
-        let captures = self.trace.captures().map(|capture| Capture {
-            name: capture.name.to_owned(),
-            packets: capture.facts.packets,
-            bytes: capture.facts.bytes,
-            first_ns: capture.facts.first_ns,
-            last_ns: capture.facts.last_ns,
-            link_types: capture
-                .facts
-                .link_types
-                .iter()
-                .copied()
-                .map(link_type_name)
-                .collect(),
-            warnings: capture
-                .warning
-                .map(ToString::to_string)
-                .into_iter()
-                .collect(),
-        });
-        let skipped = totals.skipped.iter();
-        let skipped_packets = skipped
-            .map(|(reason, &count)| (reason.to_string(), count))
-            .collect();
-        let inferred = self.trace.inferred();
         TraceModel {
-            captures: captures.collect(),
+            captures: summary::captures(self.trace),
             decoded_packets: totals.frames - totals.skipped.values().sum::<u64>(),
-            skipped_packets,
+            skipped_packets: summary::skipped_packets(self.trace),
             time_scale: self.options.time_scale,
             observed_connections: self.trace.connections().1,
-            left_out: LeftOut {
-                copies: inferred.copies,
-                second_legs: inferred.second_legs,
-                second_leg_packets: inferred.second_leg_packets,
-            },
+            left_out: summary::left_out(self.trace),
+            clock: summary::clock(self.trace),
+            tunnels: summary::tunnels(self.trace).to_owned(),
+            tunnel_ports: summary::tunnel_ports(self.trace),
         }
     }
 
@@ -200,7 +176,7 @@ impl Facts<'_> {
                 what: what_happened(&report.message(), first, last),
                 service: service.map_or_else(String::new, |s| s.config.key.to_string()),
                 capture: first.map(|row| self.capture_name(&row)),
-                packet: first.map(|row| row.packet.number),
+                packet: first.map(|row| row.number),
                 connection: first.map(|row| row.connection()),
                 outcome: if self.options.fallback.is_some() {
                     Outcome::Fallback
@@ -224,7 +200,7 @@ impl Facts<'_> {
 
     fn capture_name(&self, row: &Row) -> String {
         let mut captures = self.trace.captures();
-        let found = captures.nth(row.packet.capture as usize);
+        let found = captures.nth(row.capture as usize);
         found.map_or_else(String::new, |capture| capture.name.to_owned())
     }
 
@@ -250,6 +226,7 @@ impl Facts<'_> {
             .collect();
         let distribution = Distribution::from_counts(&counts);
         let timeline_end = facts.end(axis(self.options.time_scale), end);
+        let reasons = facts.reasons();
         let servers = facts.servers.into_iter().zip(&service.servers).enumerate();
         ServiceRun {
             service: service.config.key.to_string(),
@@ -260,7 +237,7 @@ impl Facts<'_> {
             },
             connections: distribution.connections,
             balance: distribution.balance,
-            reasons: facts.reasons,
+            reasons,
             refused: facts.refused,
             ignored_packets: facts.ignored,
             overloaded_answers: facts.overloaded_answers,
@@ -337,19 +314,11 @@ fn cost_of(run: &Run) -> Cost {
 /// A batch that failed names the packets it held: which of them did it cannot be told.
 fn what_happened(message: &str, first: Option<Row>, last: Option<Row>) -> String {
     match first.zip(last) {
-        Some((first, last)) if first.packet.number != last.packet.number => format!(
+        Some((first, last)) if first.number != last.number => format!(
             "{message}, in one call for the connections that packets {} to {} begin",
-            first.packet.number, last.packet.number
+            first.number, last.number
         ),
         _ => message.to_owned(),
-    }
-}
-
-/// As libpcap and Wireshark know it, or its number.
-fn link_type_name(number: u16) -> String {
-    match pcap_file::DataLink::from(u32::from(number)) {
-        pcap_file::DataLink::Unknown(_) => number.to_string(),
-        known => format!("{known:?}").to_lowercase(),
     }
 }
 

@@ -33,8 +33,8 @@ pub struct Progress {
 }
 
 /// Hears of progress, after each batch, and may end the replay: what was computed by then is
-/// reported as partial.
-pub trait Watcher {
+/// reported as partial. It is called from any thread, from one at a time.
+pub trait Watcher: Send {
     /// Goes on or breaks off.
     fn watch(&mut self, progress: &Progress) -> ControlFlow<()>;
 }

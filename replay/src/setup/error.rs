@@ -1,5 +1,7 @@
 //! What can be wrong with what the user wrote, and what is worth a word though it is accepted.
 
+use std::borrow::Cow;
+
 use equipoise_core::{Address, Endpoint, Family, Protocol, ServiceKey};
 
 /// A set-up that cannot be used: where the text stands, and what is wrong with it.
@@ -7,7 +9,7 @@ use equipoise_core::{Address, Endpoint, Family, Protocol, ServiceKey};
 #[non_exhaustive]
 pub enum SetupError {
     /// In the value of an option.
-    #[error("{option} {text}: {problem}")]
+    #[error("{option} {}: {problem}", set_off(text))]
     Option {
         /// The option as on the command line, `--service`.
         option: &'static str,
@@ -357,6 +359,15 @@ impl Problem {
             text: text.to_owned(),
             problem: Box::new(self),
         }
+    }
+}
+
+/// A text that would run into the colon behind it is quoted.
+fn set_off(text: &str) -> Cow<'_, str> {
+    if text.ends_with(':') {
+        format!("`{text}`").into()
+    } else {
+        text.into()
     }
 }
 

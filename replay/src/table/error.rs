@@ -33,9 +33,19 @@ pub enum TableError {
     },
     /// It was extracted without looking into tunnels, and inner packets are asked for.
     #[error(
-        "it holds the outer packets of tunnels: extract it with --tunnels inner, or leave that option out here"
+        "it was extracted with --tunnels outer: extract the captures again with --tunnels inner, or leave that option out here"
     )]
     OuterPackets,
+    /// It was extracted looking into tunnels, and outer packets are asked for.
+    #[error(
+        "it was extracted with --tunnels inner: extract the captures again with --tunnels outer, or leave that option out here"
+    )]
+    InnerPackets,
+    /// Tunnels were looked for at other ports than are asked for.
+    #[error(
+        "it was extracted with other ports of tunnels: extract the captures again with --tunnel-port, or leave that option out here"
+    )]
+    TunnelPorts,
     /// The footer is not to be read.
     #[error("its end is damaged or missing ({source}): copy or extract it anew")]
     Footer {

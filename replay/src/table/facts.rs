@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::TableError;
-use crate::decode::{Decoder, Skipped, Tunnels};
+use crate::decode::{Decoder, Skipped, TunnelPorts, Tunnels};
 use crate::trace::{CaptureFacts, Totals, Trace};
 
 /// The version that is written and read.
@@ -14,13 +14,19 @@ const SCHEMA: &str = "equipoise.table/1";
 pub(crate) struct Facts {
     schema: String,
     tunnels: Looked,
-    gue_port: u16,
+    /// Ports that were given, as texts.
+    #[serde(default)]
+    tunnel_ports: Vec<String>,
     /// Packets in all segments.
     pub(crate) packets: u64,
     pub(super) segments: Vec<Extent>,
     frames: u64,
     skipped: Vec<(Skipped, u64)>,
     clock_steps_back: u64,
+    #[serde(default)]
+    retimed: u64,
+    #[serde(default)]
+    retimed_most_ns: u64,
     without_time: u64,
     pub(crate) captures: Vec<Captured>,
     /// Why captures could not be read to their end.
@@ -39,6 +45,7 @@ pub(super) struct Extent {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Captured {
     pub(crate) name: String,
+    file_type: String,
     packets: u64,
     bytes: u64,
     first_ns: Option<u64>,
@@ -70,6 +77,7 @@ impl Facts {
             let facts = capture.facts;
             Captured {
                 name: capture.name.to_owned(),
+                file_type: facts.file_type.clone(),
                 packets: facts.packets,
                 bytes: facts.bytes,
                 first_ns: facts.first_ns,
@@ -82,10 +90,14 @@ impl Facts {
         Self {
             schema: SCHEMA.to_owned(),
             tunnels: match decoder.tunnels {
-                Tunnels::Outer => Looked::Outer,
+                Tunnels::Unsaid | Tunnels::Outer => Looked::Outer,
                 Tunnels::Inner => Looked::Inner,
             },
-            gue_port: decoder.gue_port,
+            tunnel_ports: decoder
+                .ports
+                .given()
+                .map(|given| given.to_string())
+                .collect(),
             packets,
             segments,
             frames: totals.frames,
@@ -95,6 +107,8 @@ impl Facts {
                 .map(|(&reason, &count)| (reason, count))
                 .collect(),
             clock_steps_back: totals.clock_steps_back,
+            retimed: totals.retimed,
+            retimed_most_ns: totals.retimed_most_ns,
             without_time: totals.without_time,
             captures: captures.collect(),
             errors,
@@ -129,7 +143,13 @@ impl Facts {
                 Looked::Outer => Tunnels::Outer,
                 Looked::Inner => Tunnels::Inner,
             },
-            gue_port: self.gue_port,
+            // Of another version there might be ports of tunnels that are unknown here.
+            ports: TunnelPorts::new(
+                self.tunnel_ports
+                    .iter()
+                    .filter_map(|text| text.parse().ok()),
+            )
+            .unwrap_or_default(),
         }
     }
 
@@ -138,6 +158,8 @@ impl Facts {
             frames: self.frames,
             skipped: self.skipped.iter().copied().collect(),
             clock_steps_back: self.clock_steps_back,
+            retimed: self.retimed,
+            retimed_most_ns: self.retimed_most_ns,
             without_time: self.without_time,
         }
     }
@@ -146,6 +168,7 @@ impl Facts {
 impl Captured {
     pub(crate) fn facts(&self) -> CaptureFacts {
         CaptureFacts {
+            file_type: self.file_type.clone(),
             packets: self.packets,
             bytes: self.bytes,
             first_ns: self.first_ns,

@@ -18,11 +18,11 @@ fn content(bytes: Vec<u8>) -> Content {
 
 fn facts(packets: usize, segments: &[Extent]) -> String {
     let segments = serde_json::to_string(segments).unwrap();
-    let capture = r#"{"name":"a","packets":9,"bytes":9,"first_ns":null,"last_ns":7,
+    let capture = r#"{"name":"a","file_type":"pcapng","packets":9,"bytes":9,"first_ns":null,"last_ns":7,
         "longest_silence_ns":0,"link_types":[1,101],"warning":null}"#;
     let captures = vec![capture; CAPTURES as usize].join(",");
     format!(
-        r#"{{"schema":"equipoise.table/1","tunnels":"outer","gue_port":6080,"packets":{packets},
+        r#"{{"schema":"equipoise.table/1","tunnels":"outer","tunnel_ports":["gue=7000"],"packets":{packets},
         "segments":{segments},"frames":9,"skipped":[["not_ip",1],[{{"other_protocol":47}},1]],"clock_steps_back":0,
         "without_time":1,"captures":[{captures}],"errors":["it broke"]}}"#
     )

@@ -9,6 +9,8 @@ use crate::decode::{Decoded, Decoder};
 /// What was counted of one capture.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CaptureFacts {
+    /// What kind of file it is: see [`Capture::file_type`].
+    pub file_type: String,
     /// Frames read, skipped ones included.
     pub packets: u64,
     /// Bytes that these frames had on the wire.
@@ -48,6 +50,10 @@ pub(super) struct Head {
 impl Reader {
     pub(super) fn open(source: &Source) -> Result<Self, CaptureError> {
         let capture = source.open()?;
+        let facts = CaptureFacts {
+            file_type: capture.file_type(),
+            ..CaptureFacts::default()
+        };
         Ok(Self {
             source: source.clone(),
             capture: Some(capture),
@@ -55,7 +61,7 @@ impl Reader {
             last_ns: 0,
             clock: Timestamp::default(),
             head: None,
-            facts: CaptureFacts::default(),
+            facts,
             bytes_read: 0,
         })
     }
@@ -147,7 +153,13 @@ impl Reader {
                         raw_time_ns: frame.time_ns,
                         decoded: packet,
                     };
-                    if !take(self.clock, &head) {
+                    let is_taken = take(self.clock, &head);
+                    if let Some(time) = frame.time_ns
+                        && time < self.clock.0
+                    {
+                        totals.retimed(self.clock.0 - time);
+                    }
+                    if !is_taken {
                         self.head = Some(head);
                         return Ok(true);
                     }

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use super::CaptureView;
+use super::{CaptureFacts, CaptureView};
 
 /// Where two captures meet badly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seam {
-    /// Nothing was captured between them for longer than within either.
+    /// Nothing was captured between them for more than a second, and for longer than anywhere
+    /// within the two or than half the time that the longer of them lasts.
     Gap {
         /// The earlier capture.
         earlier: String,
@@ -31,6 +32,12 @@ pub enum Seam {
 /// Shorter silences between captures are not worth a word.
 const LEAST_GAP_NS: u64 = 1_000_000_000;
 
+/// Nanoseconds from the first packet to the last.
+fn lasts(facts: &CaptureFacts) -> u64 {
+    let last = facts.last_ns.unwrap_or(0);
+    last.saturating_sub(facts.first_ns.unwrap_or(last))
+}
+
 /// What there is to say of captures, by their times.
 pub(super) fn find<'a>(captures: impl Iterator<Item = CaptureView<'a>>) -> Vec<Seam> {
     let mut timed: Vec<_> = captures
@@ -47,10 +54,13 @@ pub(super) fn find<'a>(captures: impl Iterator<Item = CaptureView<'a>>) -> Vec<S
     };
     for (first, last, later) in rest {
         let names = || (earlier.name.to_owned(), later.name.to_owned());
-        let longest = earlier
-            .facts
-            .longest_silence_ns
-            .max(later.facts.longest_silence_ns);
+        let both = [earlier.facts, later.facts];
+        let longest = both.map(|facts| facts.longest_silence_ns);
+        let longest = longest[0].max(longest[1]);
+        // A file that is missing from a rotation lasts about as long as others; the last one of a
+        // rotation may be short.
+        let lasting = both.map(lasts);
+        let lasting = lasting[0].max(lasting[1]);
         if first < end {
             let (earlier, later) = names();
             let common_ns = end.min(last) - first;
@@ -59,7 +69,7 @@ pub(super) fn find<'a>(captures: impl Iterator<Item = CaptureView<'a>>) -> Vec<S
                 later,
                 common_ns,
             });
-        } else if first - end > longest.max(LEAST_GAP_NS) {
+        } else if first - end > longest.min(lasting / 2).max(LEAST_GAP_NS) {
             let (earlier, later) = names();
             let silence_ns = first - end;
             seams.push(Seam::Gap {
@@ -98,5 +108,63 @@ impl fmt::Display for Seam {
                 seconds(common_ns)
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of captures that last from one second to another, each with a silence within.
+    fn seams(captures: &[(&str, u64, u64, u64)]) -> Vec<String> {
+        let facts: Vec<CaptureFacts> = captures
+            .iter()
+            .map(|&(_, first, last, silence)| CaptureFacts {
+                first_ns: Some(first * 1_000_000_000),
+                last_ns: Some(last * 1_000_000_000),
+                longest_silence_ns: silence * 1_000_000_000,
+                ..CaptureFacts::default()
+            })
+            .collect();
+        let views = captures.iter().zip(&facts);
+        let views = views.map(|(&(name, ..), facts)| CaptureView {
+            name,
+            facts,
+            warning: None,
+        });
+        let text = |seam: Seam| match seam {
+            Seam::Gap { silence_ns, .. } => format!("gap {}", silence_ns / 1_000_000_000),
+            Seam::Overlap { common_ns, .. } => format!("overlap {}", common_ns / 1_000_000_000),
+        };
+        find(views).into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn a_missing_file_shows() {
+        let none: [&str; 0] = [];
+        // Dense traffic: any silence of more than a second.
+        assert_eq!(seams(&[("a", 0, 60, 0), ("b", 62, 120, 0)]), ["gap 2"]);
+        assert_eq!(seams(&[("a", 0, 60, 0), ("b", 61, 120, 0)]), none);
+        // Sparse traffic: what is silent within may be silent between,
+        assert_eq!(seams(&[("a", 0, 60, 9), ("b", 69, 120, 3)]), none);
+        assert_eq!(seams(&[("a", 0, 60, 9), ("b", 70, 120, 3)]), ["gap 10"]);
+        // also before a last file that is short,
+        assert_eq!(seams(&[("a", 0, 60, 9), ("b", 69, 69, 0)]), none);
+        // but not for as long as a file lasts, however silent one is within.
+        assert_eq!(seams(&[("a", 0, 60, 50), ("b", 120, 180, 9)]), ["gap 60"]);
+        assert_eq!(
+            seams(&[("a", 0, 7_200, 7_199), ("b", 12_600, 12_601, 0)]),
+            ["gap 5400"]
+        );
+    }
+
+    #[test]
+    fn what_lies_within_another_does_not_end_it() {
+        let captures = [
+            ("long", 0, 60, 0),
+            ("short", 10, 20, 0),
+            ("after", 60, 70, 0),
+        ];
+        assert_eq!(seams(&captures), ["overlap 10"]);
     }
 }

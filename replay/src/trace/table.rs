@@ -8,7 +8,7 @@ use equipoise_core::Timestamp;
 use super::reader::Head;
 use super::{CaptureFacts, CaptureView, Totals};
 use crate::capture::{CaptureError, Source, Warning};
-use crate::decode::{Decoder, Tunnels};
+use crate::decode::{Decoder, TunnelPorts, Tunnels};
 use crate::table::{Facts, Reader, Segment, TableError};
 
 pub(super) struct Table {
@@ -51,8 +51,13 @@ impl Table {
             source,
         };
         let (reader, facts) = Reader::open(content).map_err(of_table)?;
-        if decoder.tunnels == Tunnels::Inner && facts.decoder().tunnels == Tunnels::Outer {
-            return Err(of_table(TableError::OuterPackets));
+        match (decoder.tunnels, facts.decoder().tunnels) {
+            (Tunnels::Inner, Tunnels::Outer) => return Err(of_table(TableError::OuterPackets)),
+            (Tunnels::Outer, Tunnels::Inner) => return Err(of_table(TableError::InnerPackets)),
+            _ => {}
+        }
+        if ![TunnelPorts::NONE, facts.decoder().ports].contains(&decoder.ports) {
+            return Err(of_table(TableError::TunnelPorts));
         }
         let captures = facts.captures.iter().map(|capture| Captured {
             name: capture.name.clone(),
@@ -92,7 +97,11 @@ impl Table {
         self.next += 1;
         self.left = self.left.saturating_sub(1);
         totals.frames += 1;
-        totals.without_time += u64::from(packet.raw_time_ns.is_none());
+        match packet.raw_time_ns {
+            Some(raw) if raw < packet.time.0 => totals.retimed(packet.time.0 - raw),
+            Some(_) => {}
+            None => totals.without_time += 1,
+        }
         if let Some(capture) = self.captures.get_mut(packet.capture as usize) {
             capture.facts.packets += 1;
             capture.facts.bytes += u64::from(packet.decoded.packet.length);

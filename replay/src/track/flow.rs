@@ -4,11 +4,13 @@
 use equipoise_core::{Address, Endpoint, Packet, Protocol, TcpFlags, Timestamp};
 
 use super::connection::{Basis, Close, Connection, Traffic};
-use super::{Direction, fold, is_syn};
+use super::{Direction, is_syn};
 use crate::decode::Decoded;
 
 /// A time that has not come.
 const NEVER: u64 = u64::MAX;
+/// The number of no connection.
+pub(super) const FORGOTTEN: u64 = 0;
 
 /// A 5-tuple, both directions. Its ends are numbered: 0 sent the first packet.
 #[derive(Clone, Debug)]
@@ -21,7 +23,8 @@ pub(super) struct Flow {
     /// Which end is the client.
     client: u8,
     bits: u8,
-    side_bits: [u8; 2],
+    /// Those of both sides, in one word: a part that was just written is slow to read as a whole.
+    side_bits: u16,
     /// The batch of the latest packet: who follows a batch later may still ask for it.
     pub(super) batch: u32,
     number: u64,
@@ -45,8 +48,6 @@ pub(super) struct Side {
     pub(super) held_packets: u32,
     pub(super) held_bytes: u32,
     initial_sequence: u32,
-    /// Of its latest packet.
-    print: u32,
 }
 
 impl Side {
@@ -59,7 +60,6 @@ impl Side {
         held_packets: 0,
         held_bytes: 0,
         initial_sequence: 0,
-        print: 0,
     };
 
     /// Whether anything of it was passed on, and the latest less than so long ago.
@@ -83,10 +83,14 @@ impl Side {
 }
 
 /// Bits of one side. A plain packet was passed on since the flow's latest SYN, FIN or RST.
-const PASSED_PLAIN: u8 = 1;
-const KNOWS_SEQUENCE: u8 = 2;
-const SENT_FIN: u8 = 4;
-const RESPONDED: u8 = 8;
+const PASSED_PLAIN: u16 = 1;
+const KNOWS_SEQUENCE: u16 = 2;
+const SENT_FIN: u16 = 4;
+const RESPONDED: u16 = 8;
+
+const fn of_side(side: usize, bit: u16) -> u16 {
+    bit << (8 * side)
+}
 
 /// Bits of the flow.
 const SYN_ACK_SEEN: u8 = 1;
@@ -98,9 +102,6 @@ const RESET: u8 = 16;
 /// Something other than SYN and RST was sent.
 const UNDER_WAY: u8 = 32;
 const SECOND_LEG: u8 = 64;
-/// How late a mirror port's copy of a packet may come: it passes the switch a second time, or is
-/// copied on its way in and on its way out.
-const COPY_NS: u64 = 1_000_000;
 
 /// How long silence may last before a flow is forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +129,7 @@ impl Flow {
             basis,
             client,
             bits: 0,
-            side_bits: [0; 2],
+            side_bits: 0,
             batch: 0,
             number,
             first: now.0,
@@ -155,38 +156,59 @@ impl Flow {
         }
     }
 
+    #[inline]
+    const fn has(&self, side: usize, bit: u16) -> bool {
+        self.side_bits & of_side(side, bit) != 0
+    }
+
+    #[inline]
+    const fn set(&mut self, side: usize, bit: u16) {
+        self.side_bits |= of_side(side, bit);
+    }
+
+    /// From 1; [`FORGOTTEN`] in a place to use again.
     pub(super) const fn number(&self) -> u64 {
         self.number
     }
 
-    /// What this flow carries now is the second leg of a connection.
-    pub(super) const fn mark_second_leg(&mut self) {
+    pub(super) const fn set_forgotten(&mut self) {
+        self.number = FORGOTTEN;
+    }
+
+    /// What this flow carries now is the second leg of a connection; whether that is news.
+    pub(super) fn mark_second_leg(&mut self) -> bool {
+        let is_news = !self.is_second_leg();
         self.bits |= SECOND_LEG;
+        // None of its packets is held back from now on.
+        self.note_change();
+        is_news
     }
 
     pub(super) const fn is_second_leg(&self) -> bool {
         self.bits & SECOND_LEG != 0
     }
 
-    /// Whether the packet is the copy of the latest one from `side`, which a mirror port made: the
-    /// same IP packet, by its identification or its data, a moment later. If so it counts as
-    /// traffic and as nothing else.
-    #[inline]
-    pub(super) fn take_copy(&mut self, now: Timestamp, decoded: &Decoded, side: usize) -> bool {
+    /// Takes in a copy: as traffic and as nothing else.
+    pub(super) const fn count_copy(&mut self, decoded: &Decoded, side: usize) {
         let from = &mut self.sides[side];
-        let print = print(decoded);
-        let former = std::mem::replace(&mut from.print, print);
-        let is_copy = print == former
-            && from.packets > 0
-            && now.0 - from.last < COPY_NS
-            && (decoded.identification != 0 || decoded.payload_length > 0)
-            && (self.protocol == Protocol::Tcp || decoded.identification != 0);
-        if is_copy {
-            from.packets += 1;
-            from.bytes += u64::from(decoded.packet.length);
-            from.payload_bytes += u64::from(decoded.payload_length);
-        }
-        is_copy
+        from.packets += 1;
+        from.bytes += decoded.packet.length as u64;
+        from.payload_bytes += decoded.payload_length as u64;
+    }
+
+    /// Takes in a packet that is no copy, as traffic.
+    #[inline]
+    pub(super) fn count(&mut self, now: Timestamp, decoded: &Decoded, side: usize) {
+        self.count_copy(decoded, side);
+        let from = &mut self.sides[side];
+        from.last = now.0;
+    }
+
+    /// Whether a packet that may be held back shows nothing that an earlier one from its side has
+    /// not shown. What its flags show, the plain packet before it did.
+    #[inline]
+    pub(super) const fn is_routine(&self, decoded: &Decoded, side: usize) -> bool {
+        self.passed_plain(side) && (decoded.payload_length == 0 || self.has(0, RESPONDED))
     }
 
     pub(super) fn ends(&self) -> [(Address, u16); 2] {
@@ -216,6 +238,11 @@ impl Flow {
         }
     }
 
+    /// Time of the connection's first packet.
+    pub(super) const fn first(&self) -> u64 {
+        self.first
+    }
+
     /// Time of each side's latest packet.
     #[inline]
     pub(super) const fn lasts(&self) -> [u64; 2] {
@@ -228,24 +255,14 @@ impl Flow {
         self.sides[0].last.max(self.sides[1].last).max(self.first)
     }
 
-    /// Whether the packet from `side` belongs to a new connection: a SYN whose sequence number is
-    /// not the one its sender began with, or a datagram after a long silence.
+    /// Whether the packet from `side` belongs to a new connection, whatever the time: a SYN whose
+    /// sequence number is not the one its sender began with.
     #[inline]
-    pub(super) fn ends_before(
-        &self,
-        now: Timestamp,
-        decoded: &Decoded,
-        side: usize,
-        udp_idle_ns: u64,
-    ) -> bool {
-        match self.protocol {
-            Protocol::Tcp => {
-                is_syn(decoded.packet.flags)
-                    && self.side_bits[side] & KNOWS_SEQUENCE != 0
-                    && self.sides[side].initial_sequence != decoded.tcp_sequence
-            }
-            _ => now.0.saturating_sub(self.last()) > udp_idle_ns,
-        }
+    pub(super) fn ends_before(&self, decoded: &Decoded, side: usize) -> bool {
+        self.protocol == Protocol::Tcp
+            && is_syn(decoded.packet.flags)
+            && self.has(side, KNOWS_SEQUENCE)
+            && self.sides[side].initial_sequence != decoded.tcp_sequence
     }
 
     /// Takes in a packet from `side`: its direction, and the time to the first response where this
@@ -260,21 +277,16 @@ impl Flow {
         if self.protocol == Protocol::Tcp {
             self.take_flags(decoded, side);
         }
-        let from = &mut self.sides[side];
-        from.packets += 1;
-        from.bytes += u64::from(decoded.packet.length);
-        from.payload_bytes += u64::from(decoded.payload_length);
-        from.last = now.0;
+        self.count(now, decoded, side);
         let direction = self.direction(side);
         let mut first_response_ns = None;
-        if self.side_bits[0] & RESPONDED == 0
-            && (decoded.payload_length > 0 || self.protocol != Protocol::Tcp)
+        if !self.has(0, RESPONDED) && (decoded.payload_length > 0 || self.protocol != Protocol::Tcp)
         {
             match (direction, self.first_request) {
                 (Direction::ToServer, NEVER) => self.first_request = now.0,
                 (Direction::ToServer, _) | (Direction::ToClient, NEVER) => {}
                 (Direction::ToClient, request) => {
-                    self.side_bits[0] |= RESPONDED;
+                    self.set(0, RESPONDED);
                     self.first_request = now.0.saturating_sub(request);
                     first_response_ns = Some(self.first_request);
                 }
@@ -326,8 +338,8 @@ impl Flow {
 
     #[inline]
     fn learn_sequence(&mut self, side: usize, initial: u32) {
-        if self.side_bits[side] & KNOWS_SEQUENCE == 0 {
-            self.side_bits[side] |= KNOWS_SEQUENCE;
+        if !self.has(side, KNOWS_SEQUENCE) {
+            self.set(side, KNOWS_SEQUENCE);
             self.sides[side].initial_sequence = initial;
         }
     }
@@ -335,17 +347,17 @@ impl Flow {
     /// A plain packet of the side was passed on since the latest SYN, FIN or RST.
     #[inline]
     pub(super) const fn passed_plain(&self, side: usize) -> bool {
-        self.side_bits[side] & PASSED_PLAIN != 0
+        self.has(side, PASSED_PLAIN)
     }
 
     #[inline]
     pub(super) fn note_plain(&mut self, side: usize) {
-        self.side_bits[side] |= PASSED_PLAIN;
+        self.set(side, PASSED_PLAIN);
     }
 
     #[inline]
     pub(super) fn note_change(&mut self) {
-        self.side_bits = self.side_bits.map(|bits| bits & !PASSED_PLAIN);
+        self.side_bits &= !(of_side(0, PASSED_PLAIN) | of_side(1, PASSED_PLAIN));
     }
 
     fn take_close(&mut self, flags: TcpFlags, side: usize) {
@@ -361,7 +373,7 @@ impl Flow {
             self.bits |= RESET;
         }
         if flags.contains(TcpFlags::FIN) {
-            self.side_bits[side] |= SENT_FIN;
+            self.set(side, SENT_FIN);
         }
     }
 
@@ -380,7 +392,7 @@ impl Flow {
             self.client = client;
             // What passed for a request was not one.
             self.first_request = NEVER;
-            self.side_bits[0] &= !RESPONDED;
+            self.side_bits &= !of_side(0, RESPONDED);
         }
     }
 
@@ -388,7 +400,7 @@ impl Flow {
         if self.protocol != Protocol::Tcp {
             return Phase::Datagrams;
         }
-        let fins = self.side_bits.map(|bits| bits & SENT_FIN != 0);
+        let fins = [0, 1].map(|side| self.has(side, SENT_FIN));
         let never_answered = self.basis == Basis::Syn && self.bits & UNDER_WAY == 0;
         if self.bits & RESET != 0 || fins == [true; 2] {
             Phase::Over
@@ -422,25 +434,12 @@ impl Flow {
             },
             first: Timestamp(self.first),
             last: Timestamp(self.last()),
-            first_response_ns: (self.side_bits[0] & RESPONDED != 0).then_some(self.first_request),
+            first_response_ns: (self.has(0, RESPONDED)).then_some(self.first_request),
             to_server: self.sides[client].traffic(),
             to_client: self.sides[1 - client].traffic(),
             is_second_leg: self.is_second_leg(),
         }
     }
-}
-
-/// Tells a packet from those before and after it on the same side.
-#[inline]
-fn print(decoded: &Decoded) -> u32 {
-    let numbers = u64::from(decoded.tcp_sequence) << 32 | u64::from(decoded.tcp_acknowledgement);
-    let rest = u64::from(decoded.payload_length) << 32
-        | u64::from(decoded.identification) << 16
-        | u64::from(decoded.packet.flags.bits());
-    (fold(
-        numbers ^ 0x4528_21e6_38d0_1377,
-        rest ^ 0xbe54_66cf_34e9_0c6c,
-    ) >> 16) as u32
 }
 
 #[cfg(test)]

@@ -35,6 +35,12 @@ impl Holding {
         }
     }
 
+    pub(super) fn at_most(self, ns: u64) -> Self {
+        Self {
+            half_ns: self.half_ns.min(ns),
+        }
+    }
+
     /// Whether the packet of `flow` from `side` changes nothing.
     #[inline]
     pub(super) fn may_hold(
@@ -133,21 +139,22 @@ pub(super) struct Tells {
 }
 
 impl Tells {
+    /// Adds a flow, and gives the time at which the first is due.
     #[inline]
-    pub(super) fn add(&mut self, now: Timestamp, holding: Holding, flow: u32) {
+    pub(super) fn add(&mut self, now: Timestamp, holding: Holding, flow: u32) -> u64 {
         // The wait is the same for all, so these times are in order.
         self.due
             .push_back((now.0.saturating_add(holding.half_ns), flow));
+        self.due()
     }
 
-    #[inline]
-    pub(super) fn are_due(&self, now: Timestamp) -> bool {
-        self.due.front().is_some_and(|&(at, _)| at <= now.0)
+    /// When the first is due.
+    pub(super) fn due(&self) -> u64 {
+        self.due.front().map_or(u64::MAX, |&(at, _)| at)
     }
 
     pub(super) fn next_due(&mut self, now: Timestamp) -> Option<u32> {
-        self.are_due(now)
-            .then(|| self.due.pop_front())?
-            .map(|(_, flow)| flow)
+        let due = self.due.pop_front_if(|&mut (at, _)| at <= now.0);
+        due.map(|(_, flow)| flow)
     }
 }

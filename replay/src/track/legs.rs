@@ -1,30 +1,63 @@
-//! Both legs of a director that masquerades, in one capture: the connection to the virtual service
+//! Both legs of a director that masquerades, in one capture: a connection to the virtual service,
 //! and the same one with the real server's address in its place.
+//!
+//! They are found by their first packets: a director changes neither the client's end, nor the
+//! sequence number, nor the identification of the IPv4 packet, and forwards each packet once.
 
 use std::collections::VecDeque;
 
-use equipoise_core::{Packet, Protocol, ServiceKey, Timestamp};
+use equipoise_core::{Protocol, ServiceKey, TcpFlags, Timestamp};
 use hashbrown::HashTable;
 
 use super::{fold, hash_ends};
+use crate::decode::Decoded;
 
-/// How much later the director's own SYN may leave: it is a matter of microseconds.
+/// How much later the director's own packet may leave: it is a matter of microseconds.
 const LATEST_NS: u64 = Timestamp::SECOND / 100;
 
-/// Who opens a connection, and with which sequence number: the director changes neither. To whom it
-/// changes.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// The first packet of a connection.
+#[derive(Clone, Copy)]
 struct Opening {
-    client: (u128, u16),
-    sequence: u32,
-    destination: (u128, u16),
+    /// What the director leaves as it is.
+    kept: Kept,
+    /// Who talks to the client.
+    server: (u128, u16),
     at: u64,
+    connection: Place,
+    /// Its other leg was found.
+    is_paired: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Kept {
+    client: (u128, u16),
+    from_client: bool,
+    protocol: Protocol,
+    sequence: u32,
+    identification: u16,
+    payload_length: u32,
+}
+
+/// Where the tracker has a connection, and its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place(pub(super) u32, pub(super) u64);
+
+/// What a connection turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leg {
+    /// The only one, or the first.
+    First,
+    /// The second leg of one that began a moment before.
+    Second,
+    /// The first leg; the second one's replies come first, and it began a moment before.
+    FirstOf(Place),
 }
 
 /// The connections that began a moment ago.
 pub(super) struct Legs {
     recent: HashTable<Opening>,
-    by_age: VecDeque<Opening>,
+    /// When they came, and their hashes.
+    by_age: VecDeque<(u64, u64)>,
     /// What goes to these is nobody's second leg.
     services: Vec<ServiceKey>,
 }
@@ -38,59 +71,112 @@ impl Legs {
         }
     }
 
-    /// Takes in a SYN that begins a connection; whether another of the same client to somewhere
-    /// else, with the same sequence number, has just begun.
-    pub(super) fn is_second(&mut self, now: Timestamp, packet: &Packet, sequence: u32) -> bool {
-        while let Some(oldest) = self
-            .by_age
-            .pop_front_if(|oldest| now.0 - oldest.at > LATEST_NS)
+    /// Takes in the first packet of a connection. Without an identification only a SYN tells its
+    /// connection from others.
+    pub(super) fn begin(&mut self, now: Timestamp, decoded: &Decoded, connection: Place) -> Leg {
+        let leg = self.leg_of(now, decoded, connection);
+        // Afterwards, for the look-up not to wait for what is written here.
+        self.forget(now);
+        leg
+    }
+
+    fn leg_of(&mut self, now: Timestamp, decoded: &Decoded, connection: Place) -> Leg {
+        let packet = &decoded.packet;
+        let source = (packet.source.0, packet.source_port);
+        let destination = (packet.destination.0, packet.destination_port);
+        let is_syn = packet.protocol == Protocol::Tcp && packet.flags.contains(TcpFlags::SYN);
+        if !is_syn && decoded.identification == 0 {
+            return Leg::First;
+        }
+        for (from_client, client, server) in
+            [(true, source, destination), (false, destination, source)]
         {
-            if let Ok(found) = self.recent.find_entry(oldest.hash(), |one| *one == oldest) {
+            if is_syn && packet.flags.contains(TcpFlags::ACK) == from_client {
+                continue;
+            }
+            let kept = Kept {
+                client,
+                from_client,
+                protocol: packet.protocol,
+                sequence: decoded.tcp_sequence,
+                identification: decoded.identification,
+                payload_length: decoded.payload_length,
+            };
+            let opening = Opening {
+                kept,
+                server,
+                at: now.0,
+                connection,
+                is_paired: false,
+            };
+            let leg = self.pair(&opening);
+            if leg != Leg::First {
+                return leg;
+            }
+        }
+        Leg::First
+    }
+
+    fn pair(&mut self, opening: &Opening) -> Leg {
+        let hash = opening.kept.hash();
+        let (services, kept) = (&self.services, &opening.kept);
+        let other = self.recent.find_mut(hash, |one| {
+            one.kept == *kept
+                && one.server != opening.server
+                && !one.is_paired
+                && opening.at - one.at <= LATEST_NS
+        });
+        if let Some(other) = other {
+            // A packet comes from the client, then leaves for the server; its answer comes from
+            // the server, then leaves for the client.
+            let second = if kept.from_client { opening } else { &*other };
+            if !is_served(services, kept.protocol, second.server) {
+                other.is_paired = true;
+                return if kept.from_client {
+                    Leg::Second
+                } else {
+                    Leg::FirstOf(other.connection)
+                };
+            }
+        }
+        self.recent
+            .insert_unique(hash, *opening, |one| one.kept.hash());
+        self.by_age.push_back((opening.at, hash));
+        Leg::First
+    }
+
+    fn forget(&mut self, now: Timestamp) {
+        let is_late = |&mut (at, _): &mut (u64, u64)| now.0 - at > LATEST_NS;
+        while let Some((at, hash)) = self.by_age.pop_front_if(is_late) {
+            // Another one of that time and hash goes as well, only a step later.
+            if let Ok(found) = self.recent.find_entry(hash, |one| one.at == at) {
                 found.remove();
             }
         }
-        let opening = Opening {
-            client: (packet.source.0, packet.source_port),
-            sequence,
-            destination: (packet.destination.0, packet.destination_port),
-            at: now.0,
-        };
-        let hash = opening.hash();
-        let is_first_leg = |one: &Opening| {
-            one.client == opening.client
-                && one.sequence == opening.sequence
-                && one.destination != opening.destination
-        };
-        if self.recent.find(hash, is_first_leg).is_some() && !self.is_served(packet) {
-            return true;
-        }
-        self.recent.insert_unique(hash, opening, Opening::hash);
-        self.by_age.push_back(opening);
-        false
-    }
-
-    fn is_served(&self, packet: &Packet) -> bool {
-        self.services.iter().any(|key| match *key {
-            ServiceKey::Address {
-                protocol,
-                address,
-                port,
-            } => {
-                protocol == Protocol::Tcp
-                    && address == packet.destination
-                    && (port == 0 || port == packet.destination_port)
-            }
-            // Whose packets a firewall would mark is not known here.
-            ServiceKey::Mark { .. } => true,
-        })
     }
 }
 
-impl Opening {
+fn is_served(services: &[ServiceKey], protocol: Protocol, server: (u128, u16)) -> bool {
+    services.iter().any(|key| match *key {
+        ServiceKey::Address {
+            protocol: of,
+            address,
+            port,
+        } => of == protocol && address.0 == server.0 && (port == 0 || port == server.1),
+        // Whose packets a firewall would mark is not known here.
+        ServiceKey::Mark { .. } => true,
+    })
+}
+
+impl Kept {
     fn hash(&self) -> u64 {
+        let numbers = u64::from(self.sequence) << 32
+            | u64::from(self.identification) << 16
+            | u64::from(self.payload_length) << 1
+            | u64::from(self.from_client);
         fold(
-            hash_ends(self.client, (0, 0), 0),
-            u64::from(self.sequence) ^ 0x082e_fa98_ec4e_6c89,
+            hash_ends(self.client, (0, 0), self.protocol as u64),
+            numbers ^ 0x082e_fa98_ec4e_6c89,
         )
     }
 }

@@ -1,13 +1,13 @@
 //! When a silent flow is forgotten.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use equipoise_core::Timestamp;
 
 use super::flow::{Flow, Phase};
 
-/// Silence after which a flow is forgotten, in nanoseconds. A later packet of its 5-tuple begins
-/// another connection.
+/// Silence that ends a connection, in nanoseconds: a later packet of its 5-tuple begins another
+/// one. A flow is forgotten then, or later while some director has an entry for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// Closed by both ends or by a reset, or never answered: a SYN is repeated at most 64 s after
@@ -44,54 +44,104 @@ impl Retention {
         udp_idle_ns: u64::MAX,
     };
 
-    /// When a flow that begins now is looked at first.
-    pub(super) fn first_check(&self, now: Timestamp) -> u64 {
-        now.0
-            .saturating_add(self.over_ns.min(self.udp_idle_ns))
-            .saturating_add(1)
+    /// When a flow that began at a time is looked at first: a moment after the earliest time at which
+    /// it may be forgotten, since few are so short that it is that time.
+    pub(super) fn first_check(&self, begin: u64) -> u64 {
+        let shortest = begin.saturating_add(self.shortest());
+        shortest.saturating_add(AGAIN_NS)
     }
 
-    /// The time until which a flow is kept if it stays silent.
+    pub(super) fn shortest(&self) -> u64 {
+        let of_tcp = self.over_ns.min(self.closing_ns).min(self.open_ns);
+        of_tcp.min(self.udp_idle_ns)
+    }
+
+    /// Whether a flow has been silent for so long that its connection is over.
+    #[inline]
+    pub(super) fn is_over(&self, flow: &Flow, now: Timestamp) -> bool {
+        now.0.saturating_sub(flow.last()) > self.silence(flow)
+    }
+
+    /// The time until which its connection is not over if it stays silent.
     pub(super) fn until(&self, flow: &Flow) -> u64 {
-        let silence = match flow.phase() {
+        let last = flow.last().saturating_add(self.silence(flow));
+        last.saturating_add(1)
+    }
+
+    fn silence(&self, flow: &Flow) -> u64 {
+        match flow.phase() {
             Phase::Over => self.over_ns,
             Phase::Closing => self.closing_ns,
             Phase::Open => self.open_ns,
             Phase::Datagrams => self.udp_idle_ns,
-        };
-        flow.last().saturating_add(silence).saturating_add(1)
+        }
     }
 }
 
-/// Flows by the second in which they are looked at next: each is in it once.
-#[derive(Default)]
+/// Flows in the order in which they are looked at: each is in it once.
 pub(super) struct Checks {
-    seconds: BTreeMap<u64, Vec<u32>>,
-    /// The end of the first second.
-    next: Option<u64>,
+    /// Those that were not looked at yet, in the order in which they began.
+    fresh: VecDeque<u32>,
+    /// When the first of them is due.
+    fresh_due: u64,
+    /// Those to be looked at again, by the second after that time.
+    again: BTreeMap<u64, Vec<u32>>,
+}
+
+impl Default for Checks {
+    fn default() -> Self {
+        Self {
+            fresh: VecDeque::new(),
+            fresh_due: u64::MAX,
+            again: BTreeMap::new(),
+        }
+    }
 }
 
 impl Checks {
-    pub(super) fn add(&mut self, at: u64, flow: u32) {
-        if at == u64::MAX {
-            return;
-        }
-        let second = at / Timestamp::SECOND + 1;
-        self.seconds.entry(second).or_default().push(flow);
-        let at = second.saturating_mul(Timestamp::SECOND);
-        self.next = Some(self.next.map_or(at, |next| next.min(at)));
-    }
-
+    /// Adds a flow that begins, to be looked at from `at` on.
     #[inline]
-    pub(super) fn are_due(&self, now: Timestamp) -> bool {
-        self.next.is_some_and(|next| next <= now.0)
+    pub(super) fn add(&mut self, at: u64, flow: u32) {
+        if self.fresh.is_empty() {
+            self.fresh_due = at;
+        }
+        self.fresh.push_back(flow);
     }
 
-    pub(super) fn next_due(&mut self, now: Timestamp) -> Option<u32> {
-        while let Some(mut first) = self.seconds.first_entry() {
-            let at = first.key().saturating_mul(Timestamp::SECOND);
-            if at > now.0 {
-                self.next = Some(at);
+    /// Adds a flow to be looked at again after a time.
+    pub(super) fn add_again(&mut self, at: u64, flow: u32) {
+        if at < u64::MAX {
+            let second = at / Timestamp::SECOND + 1;
+            self.again.entry(second).or_default().push(flow);
+        }
+    }
+
+    /// When the first is due.
+    #[inline]
+    pub(super) fn due(&self) -> u64 {
+        let again = self.again.first_key_value();
+        again.map_or(self.fresh_due, |(&second, _)| {
+            self.fresh_due.min(end_of(second))
+        })
+    }
+
+    /// The next flow that is due. `first_check` gives the time for one that began and was not looked
+    /// at yet; it is asked ahead of that, so that the flow is at hand by then.
+    pub(super) fn next_due(
+        &mut self,
+        now: Timestamp,
+        first_check: impl Fn(u32) -> u64,
+    ) -> Option<u32> {
+        if self.fresh_due <= now.0 {
+            let flow = self.fresh.pop_front();
+            let next = self.fresh.front();
+            self.fresh_due = next.map_or(u64::MAX, |&next| first_check(next));
+            if flow.is_some() {
+                return flow;
+            }
+        }
+        while let Some(mut first) = self.again.first_entry() {
+            if end_of(*first.key()) > now.0 {
                 return None;
             }
             if let Some(flow) = first.get_mut().pop() {
@@ -99,7 +149,10 @@ impl Checks {
             }
             first.remove();
         }
-        self.next = None;
         None
     }
+}
+
+const fn end_of(second: u64) -> u64 {
+    second.saturating_mul(Timestamp::SECOND)
 }

@@ -218,13 +218,19 @@ fn folder() -> TempDir {
 
 /// The names, without the folder.
 fn names(folder: &TempDir, argument: &str) -> Result<Vec<String>, CaptureError> {
-    let (sources, warnings) = Source::expand(&folder.path().join(argument))?;
+    let expanded = Source::expand(&folder.path().join(argument), &|| false)?;
     let below = format!("{}/", folder.path().display());
-    let told = warnings.iter().map(|warning| format!("warning: {warning}"));
-    Ok(sources
+    let left_out = expanded.left_out.iter();
+    let told = left_out.map(|warning| format!("warning: {warning}"));
+    let errors = expanded
+        .errors
         .iter()
+        .map(|error| format!("error: {error}"));
+    let sources = expanded.sources.iter();
+    Ok(sources
         .map(|source| source.name().to_owned())
         .chain(told)
+        .chain(errors)
         .map(|line| line.replace(&below, ""))
         .collect())
 }
@@ -256,21 +262,76 @@ fn a_folder_gives_the_captures_in_it() {
 fn a_pattern_gives_what_a_shell_would() {
     let folder = folder();
     let names = |argument| names(&folder, argument).unwrap();
-    // Named, they must be captures, which shows when they are opened.
-    assert_eq!(names("*.pcap"), ["[1].pcap", "b.pcap", "c.pcap", "d.pcap"]);
+    assert_eq!(
+        names("*.pcap"),
+        [
+            "[1].pcap",
+            "b.pcap",
+            "warning: c.pcap is left out: it is empty, not a capture",
+            "warning: d.pcap is left out: it is text, not a capture",
+        ]
+    );
+    assert_eq!(
+        names("**/*.pcap")[2..4],
+        [
+            "further/f.pcap",
+            "warning: c.pcap is left out: it is empty, not a capture"
+        ]
+    );
     assert_eq!(names("[ab].???*"), ["a.txt", "b.pcap"]);
     assert_eq!(names("further*"), ["further/f.pcap"]);
     assert_eq!(names("*/f.pcap"), ["further/f.pcap"]);
     assert_eq!(names("[1].pcap"), ["[1].pcap"], "a file of that name");
     assert_eq!(names("d.pcap"), ["d.pcap"]);
-    let (sources, _) = Source::expand(&folder.path().join("d.pcap")).unwrap();
-    assert!(matches!(
-        sources[0].open(),
-        Err(CaptureError::NotACapture {
-            found: Found::Text,
-            ..
-        })
-    ));
+    // Named, or the only one, it must be a capture, which shows when it is opened.
+    for argument in ["d.pcap", "d.p*"] {
+        let expanded = Source::expand(&folder.path().join(argument), &|| false).unwrap();
+        assert!(matches!(
+            expanded.sources[0].open(),
+            Err(CaptureError::NotACapture {
+                found: Found::Text,
+                ..
+            })
+        ));
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn names_need_not_be_text() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = TempDir::new().unwrap();
+    let capture = pcap(&[(1_000, vec![1; 60])]);
+    for name in [&b"b\xff.pcap"[..], b"a.pcap"] {
+        let path = folder.path().join(std::ffi::OsStr::from_bytes(name));
+        fs::write(path, &capture).unwrap();
+    }
+    for argument in ["*.pcap", "*", "[ab]*.pcap", ""] {
+        let expanded = Source::expand(&folder.path().join(argument), &|| false).unwrap();
+        let packets = expanded.sources.iter().map(|source| frames(source).len());
+        assert_eq!(packets.collect::<Vec<_>>(), [1, 1], "{argument}");
+    }
+    assert_eq!(names(&folder, "b?.pcap").unwrap(), ["b\u{fffd}.pcap"]);
+}
+
+/// It is told of, and the rest is read.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_file_that_cannot_be_read_does_not_keep_from_the_others() {
+    let folder = TempDir::new().unwrap();
+    let capture = pcap(&[(1_000, vec![1; 60])]);
+    fs::write(folder.path().join("a.pcap"), &capture).unwrap();
+    // Cannot be read even by root.
+    std::os::unix::fs::symlink("/proc/self/mem", folder.path().join("b.pcap")).unwrap();
+    for argument in ["", "*.pcap"] {
+        let found = names(&folder, argument).unwrap();
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert_eq!(found[0], "a.pcap");
+        assert!(
+            found[1].starts_with("error: cannot read b.pcap"),
+            "{found:?}"
+        );
+    }
 }
 
 #[test]

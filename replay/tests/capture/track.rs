@@ -7,7 +7,8 @@ use equipoise_replay::decode::Decoder;
 use equipoise_replay::trace::Trace;
 use equipoise_replay::trace::{Event, TracePacket};
 use equipoise_replay::track::{
-    Basis, Close, Connection, Direction, EndpointCount, Endpoints, Observed, Retention, Tracker,
+    Basis, Close, Connection, Direction, EndpointCount, Endpoints, Holding, Observed, Retention,
+    Tracker,
 };
 use proptest::prelude::*;
 
@@ -140,7 +141,12 @@ fn a_connection_from_syn_to_fin() {
 #[test]
 fn only_a_syn_with_another_number_begins_anew() {
     let mut tracker = Tracker::default();
-    let mut connection = |decoded: Decoded| observe(&mut tracker, at(0), &decoded).connection;
+    let mut now = 0;
+    let mut connection = |decoded: Decoded| {
+        // Not so soon that one is another's copy.
+        now += 2;
+        observe(&mut tracker, at(now), &decoded).connection
+    };
     assert_eq!(connection(tcp(CLIENT, SERVER, SYN, 100, 0)), 1);
     assert_eq!(connection(tcp(CLIENT, SERVER, SYN, 100, 0)), 1);
     assert_eq!(connection(tcp(SERVER, CLIENT, SYN | ACK, 900, 0)), 1);
@@ -225,10 +231,6 @@ fn a_udp_flow_ends_with_silence() {
 fn copies_count_as_traffic_and_as_nothing_else() {
     let mut tracker = Tracker::default();
     let microseconds = |count: u64| Timestamp(count * 1_000);
-    let identified = |identification, decoded: Decoded| Decoded {
-        identification,
-        ..decoded
-    };
     let syn = identified(7, tcp(CLIENT, SERVER, SYN, 100, 0));
     let other = identified(8, tcp(CLIENT, SERVER, SYN, 100, 0));
     let query = identified(9, packet(Protocol::Udp, CLIENT, SERVER, TcpFlags::empty()));
@@ -292,6 +294,143 @@ fn the_second_leg_of_a_director_is_left_out() {
     );
     let inferred = tracker.inferred();
     assert_eq!((inferred.second_legs, inferred.second_leg_packets), (1, 2));
+}
+
+/// A mirror port that sends several packets before their copies; what may be told from a packet
+/// that only says the same again.
+#[test]
+fn copies_are_found_behind_other_packets() {
+    let mut tracker = Tracker::default();
+    let packets = [
+        tcp(CLIENT, SERVER, SYN, 100, 0),
+        tcp(SERVER, CLIENT, SYN | ACK, 500, 0),
+        tcp(CLIENT, SERVER, ACK, 101, 9),
+        tcp(CLIENT, SERVER, ACK, 110, 9),
+    ];
+    let mut now = 0;
+    let mut passed = 0;
+    for decoded in packets.iter().chain(&packets) {
+        now += 10_000;
+        passed += usize::from(tracker.track(Timestamp(now), decoded).is_some());
+    }
+    assert_eq!((passed, tracker.inferred().copies), (4, 4));
+    // An acknowledgement, a reset and a datagram may well come twice.
+    for decoded in [
+        tcp(SERVER, CLIENT, ACK, 501, 0),
+        tcp(SERVER, CLIENT, RST, 501, 0),
+        packet(Protocol::Udp, CLIENT, SERVER, TcpFlags::empty()),
+    ] {
+        for _ in 0..2 {
+            assert!(tracker.track(Timestamp(now), &decoded).is_some());
+        }
+    }
+}
+
+fn identified(identification: u16, decoded: Decoded) -> Decoded {
+    Decoded {
+        identification,
+        ..decoded
+    }
+}
+
+/// A director forwards each packet once, as it is: a scan does neither.
+#[test]
+fn a_scan_is_no_director() {
+    let second_legs = |identification: fn(u16) -> u16| {
+        let mut tracker = Tracker::default();
+        for host in 0..100 {
+            let probe = tcp(CLIENT, (0x0a02_0000 + host, 80), SYN, 7, 0);
+            tracker.track(at(0), &identified(identification(host as u16), probe));
+        }
+        tracker.inferred().second_legs
+    };
+    assert_eq!(second_legs(|host| host + 1), 0);
+    // With nothing to tell probes apart, each second one could be the other leg of the first.
+    assert_eq!(second_legs(|_| 0), 50);
+}
+
+/// Datagrams and connections that were under way are known by their first packets, and by a reply
+/// where that comes first: it has the second leg behind it then.
+#[test]
+fn second_legs_are_known_without_syn() {
+    let (virtual_server, real_server) = (SERVER, (0x0a01_0001, 8_080));
+    let datagram = |from, to| identified(9, packet(Protocol::Udp, from, to, TcpFlags::empty()));
+    let segment = |from, to| identified(9, tcp(from, to, ACK, 77, 5));
+    let makers: [&dyn Fn((u32, u16), (u32, u16)) -> Decoded; 2] = [&datagram, &segment];
+    for make in makers {
+        let orders = [
+            [make(CLIENT, virtual_server), make(CLIENT, real_server)],
+            [make(real_server, CLIENT), make(virtual_server, CLIENT)],
+        ];
+        for [one, other] in orders {
+            let mut tracker = Tracker::default();
+            tracker.track(at(0), &one);
+            tracker.track(at(1), &other);
+            let legs = tracker.under_way().into_iter();
+            let second: Vec<Endpoint> = legs
+                .filter(|connection| connection.is_second_leg)
+                .map(|connection| connection.server)
+                .collect();
+            assert_eq!(tracker.inferred().second_legs, 1);
+            assert!(
+                second == [endpoint(real_server)] || second == [endpoint(CLIENT)],
+                "{second:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_was_held_back_before_a_leg_showed_is_told_with_its_own_time() {
+    let holding = Holding::new(10 * Timestamp::SECOND);
+    let mut tracker = Tracker::new(Retention::default(), Some(holding));
+    let real_server = (0x0a00_0002, 80);
+    let from = |server, identification| identified(identification, tcp(server, CLIENT, ACK, 7, 0));
+    let mut track = |ms: u64, decoded: &Decoded| {
+        let seen = tracker.track(at(ms), decoded);
+        (seen.is_some(), tracker.told().next())
+    };
+    assert!(track(0, &from(real_server, 1)).0);
+    assert!(!track(2, &from(real_server, 2)).0, "held back");
+    let mut told = track(3, &from(SERVER, 1)).1;
+    for ms in [1_000, 4_000, 7_000] {
+        let (passed, more) = track(ms, &from(real_server, 3));
+        assert!(!passed);
+        told = told.or(more);
+    }
+    let quiet = told.unwrap().quiet;
+    assert_eq!((quiet.low.packets, quiet.low.last), (1, at(2)));
+}
+
+/// Whatever else is in the trace: what was forgotten and what was not is no matter.
+#[test]
+fn silence_ends_a_connection() {
+    for others in [0, 10_000] {
+        let mut tracker = Tracker::default();
+        let syn = tcp(CLIENT, SERVER, SYN, 100, 0);
+        let mut begins = Vec::new();
+        for second in [0, 100, 300] {
+            begins.push(observe(&mut tracker, at(second * 1_000), &syn).begins);
+            for other in 0..others {
+                let client = (0x0a03_0000 + other, 40_000);
+                tracker.track(at(second * 1_000 + 500), &tcp(client, SERVER, SYN, 1, 0));
+                tracker.next_batch();
+            }
+        }
+        assert_eq!(begins, [true, false, true], "beside {others} others");
+    }
+}
+
+#[test]
+fn the_end_of_time_ends_no_connection() {
+    for holding in [None, Some(Holding::new(10 * Timestamp::SECOND))] {
+        let mut tracker = Tracker::new(Retention::FOR_EVER, holding);
+        for number in 1..5 {
+            let decoded = identified(number, tcp(CLIENT, SERVER, ACK, 7, 0));
+            tracker.track(Timestamp(u64::MAX), &decoded);
+        }
+        assert_eq!(tracker.connections(), 1);
+    }
 }
 
 #[test]

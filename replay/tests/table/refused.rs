@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use equipoise_replay::capture::Source;
-use equipoise_replay::decode::{Decoder, Tunnels};
+use equipoise_replay::decode::{Decoder, TunnelPorts, Tunnels};
 use equipoise_replay::table::{self, Format};
 use equipoise_replay::trace::Trace;
 use equipoise_replay::track::Tracker;
@@ -16,7 +16,7 @@ use crate::{SHORT, extracted, made, read};
 
 const INNER: Decoder = Decoder {
     tunnels: Tunnels::Inner,
-    gue_port: 6080,
+    ports: TunnelPorts::NONE,
 };
 
 /// A Parquet file of another program, with the metadata that makes a table or without it.
@@ -96,6 +96,14 @@ fn a_table_of_inner_packets_is_read_as_such() {
         table::extract(&table, decoder, SHORT, &mut again, &mut ()).unwrap();
         assert!(String::from_utf8_lossy(&again).contains(r#""tunnels":"inner""#));
     }
+    let outer = Decoder {
+        tunnels: Tunnels::Outer,
+        ..INNER
+    };
+    let error = Trace::open(&table, outer, Tracker::default())
+        .err()
+        .unwrap();
+    insta::assert_snapshot!(error, @"cannot read the table inner: it was extracted with --tunnels inner: extract the captures again with --tunnels outer, or leave that option out here");
 }
 
 /// A segment that breaks ends the trace, and what came before counts.
@@ -116,7 +124,7 @@ fn a_damaged_segment_ends_the_trace() {
         panic!("{:?}", read.errors);
     };
     assert!(
-        error.starts_with("cannot read the table a.parquet: it is damaged in segment 2: some of"),
+        error.starts_with("cannot read the table a.parquet: it is damaged in segment "),
         "{error}"
     );
     assert_eq!(read.totals.frames, read.captures[0].1.packets);

@@ -26,6 +26,7 @@ impl Gauge {
     }
 
     /// From `now_ns` on (never earlier than before) the level is this.
+    #[inline]
     pub fn set(&mut self, now_ns: u64, level: u64) {
         self.pass(now_ns);
         self.level = level;
@@ -33,6 +34,7 @@ impl Gauge {
     }
 
     /// The level as it stands.
+    #[inline]
     pub const fn level(&self) -> u64 {
         self.level
     }
@@ -47,6 +49,7 @@ impl Gauge {
         }
     }
 
+    #[inline]
     fn pass(&mut self, now_ns: u64) {
         let elapsed = now_ns.saturating_sub(self.since_ns);
         self.area += u128::from(self.level) * u128::from(elapsed);

@@ -171,13 +171,19 @@ mod tests {
         Inspection {
             schema: crate::inspect::SCHEMA.to_owned(),
             partial: true,
-            captures: vec![capture],
+            captures: vec![crate::inspect::Capture {
+                facts: capture,
+                file_type: "pcap (microseconds, little-endian), gzip".to_owned(),
+            }],
             total,
             protocols: std::iter::once("tcp".to_owned())
                 .map(|name| (name, crate::inspect::ProtocolCount::default()))
                 .collect(),
             skipped_packets: [("not IP".to_owned(), 7)].into(),
             left_out: crate::model::LeftOut::default(),
+            clock: crate::model::Clock::default(),
+            tunnels: "outer".to_owned(),
+            tunnel_ports: std::collections::BTreeMap::new(),
             services_found: 12,
             services: vec![
                 service("tcp:203.0.113.200:65535"),

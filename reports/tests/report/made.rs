@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use equipoise_reports::model::{
-    Capture, Chosen, Cost, Execution, Fault, LeftOut, Measured, Method, Outcome, Persistence,
+    self, Capture, Chosen, Cost, Execution, Fault, LeftOut, Measured, Method, Outcome, Persistence,
     Reason, Report, Run, RunnerUp, SCHEMA, Scheduler, ServerRun, Service, ServiceRun, Settings,
     Trace,
 };
@@ -60,6 +60,9 @@ pub(crate) fn report(policies: &[&str], servers: usize, clock: Clock) -> Report 
             time_scale: if clock == Clock::Runs { 1.0 } else { 0.0 },
             observed_connections: 650,
             left_out: LeftOut::default(),
+            clock: model::Clock::default(),
+            tunnels: "outer".to_owned(),
+            tunnel_ports: BTreeMap::new(),
         },
         settings: Settings {
             kernel: "current".to_owned(),

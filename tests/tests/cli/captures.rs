@@ -1,14 +1,15 @@
 //! The same traffic in other wrappings, and captures that are not whole.
 
+use std::fs;
 use std::io::Write as _;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
-use crate::scene::{SHOP, Scene, shop};
+use crate::scene::{Ended, SHOP, Scene, shop};
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).expect("memory");
     encoder.finish().expect("memory")
@@ -68,6 +69,33 @@ fn a_capture_cut_short_counts_as_far_as_it_goes() {
     }
 }
 
+/// As `gzip` itself takes it: what stands behind its data is left alone, a wrong bit is not.
+#[test]
+fn gzip_with_something_behind_it_and_with_a_wrong_bit() {
+    let scene = Scene::new();
+    let plain = scene.quiet("replay shop.pcap --policy wlc --format csv");
+    let packed = gzip(&shop());
+    scene.write("more.gz", [&packed[..], b"and more"].concat());
+    let ended = scene.run("replay more.gz --policy wlc --format csv");
+    assert_eq!((ended.code, ended.stdout), (Some(0), plain));
+    assert_eq!(
+        ended.stderr,
+        format!(
+            "equipoise: warning: more.gz: what stands behind byte {} of the file is no gzip data \
+             and is ignored\n",
+            packed.len()
+        )
+    );
+    let mut wrong = packed.clone();
+    wrong[packed.len() / 2] ^= 4;
+    scene.write("wrong.gz", wrong);
+    let ended = scene.run("replay wrong.gz --policy wlc --format csv");
+    assert_eq!(ended.code, Some(1));
+    let told = "equipoise: the gzip compression of wrong.gz is damaged between bytes 0 and ";
+    assert!(ended.stderr.starts_with(told), "{}", ended.stderr);
+    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+}
+
 #[test]
 fn garbage_in_the_middle_ends_that_capture_and_fails() {
     let scene = Scene::new();
@@ -101,4 +129,18 @@ fn garbage_in_the_middle_ends_that_capture_and_fails() {
         );
         assert!(scene.path("out/report.json").is_file());
     }
+    // What is advised can be pasted, and is about a file.
+    fs::rename(scene.path("garbage.pcap"), scene.path("it's garbage")).expect("a name");
+    let output = scene.command("inspect").arg("it's garbage").output();
+    let told = Ended::of(output.expect("equipoise starts")).stderr;
+    assert!(
+        told.contains(r"`editcap -r 'it'\''s garbage' OUT 1-1916` keeps"),
+        "{told}"
+    );
+    let input = fs::read(scene.path("it's garbage")).expect("the file");
+    let told = scene.run_with_input("inspect -", &input).stderr;
+    assert!(
+        told.contains("; saved to a file, `editcap -r FILE OUT 1-1916` keeps"),
+        "{told}"
+    );
 }

@@ -144,6 +144,7 @@ fn what_is_refused_writes_nothing() {
     let table = scene.table(&[
         "extract shop.pcap",
         "extract shop.pcap -o table",
+        "extract shop.pcap -o -",
         "extract shop.pcap -o table.json",
         "extract shop.pcap -o shop.pcap --format csv",
         "extract table.parquet -o table.parquet",
@@ -161,12 +162,49 @@ fn what_is_refused_writes_nothing() {
 }
 
 #[test]
+fn a_table_on_standard_output_is_the_one_in_a_file() {
+    let scene = Scene::new();
+    for format in ["parquet", "csv"] {
+        let file = format!("table.{format}");
+        scene.quiet(&format!("extract shop.pcap -o {file}"));
+        let mut command = scene.command(&format!("extract shop.pcap --format {format} -o -"));
+        let printed = command.output().expect("equipoise starts");
+        assert!(printed.status.success() && printed.stderr.is_empty());
+        let written = fs::read(scene.path(&file)).expect("a table");
+        assert!(printed.stdout == written, "{format}");
+    }
+    assert!(!scene.path("-").exists());
+}
+
+/// Not with the other packets than those that were asked for.
+#[test]
+fn a_table_says_with_which_tunnels_it_was_made() {
+    let scene = Scene::new();
+    scene.quiet("extract shop.pcap --tunnels outer -o outer.parquet");
+    scene.quiet("extract shop.pcap --tunnels inner -o inner.parquet");
+    let replayed = |line: &str| scene.quiet(&format!("replay {line} --policy rr --format csv"));
+    let direct = replayed("shop.pcap");
+    for same in [
+        "outer.parquet",
+        "outer.parquet --tunnels outer",
+        "inner.parquet",
+        "inner.parquet --tunnels inner",
+    ] {
+        assert_eq!(replayed(same), direct, "{same}");
+    }
+    insta::assert_snapshot!(scene.table(&[
+        "replay inner.parquet --tunnels outer",
+        "inspect outer.parquet --tunnels inner",
+    ]));
+}
+
+#[test]
 fn an_interrupt_leaves_no_table() {
     let scene = Scene::new();
     // Long enough to be met at work: the same capture over and over.
-    let captures = vec![SHOP; 1_500].join(" ");
+    scene.folder_of("many", 1_500);
     let before = scene.files("").len();
-    let mut command = scene.command(&format!("extract {captures} -o table.parquet"));
+    let mut command = scene.command("extract many -o table.parquet");
     let child = command
         .stderr(Stdio::piped())
         .spawn()

@@ -8,6 +8,7 @@ use std::process::Command;
 use equipoise_tests::data;
 use serde_json::Value;
 
+use crate::captures::gzip;
 use crate::made::{ack, exchange, pcap, pcapng, syn, udp};
 use crate::scene::{SHOP, Scene, shop};
 
@@ -182,6 +183,27 @@ fn real_servers_behind_a_director_are_no_services() {
 }
 
 #[test]
+fn files_are_told_apart_by_their_type() {
+    let scene = Scene::new();
+    let packets = [(Some(1), syn("192.0.2.1:1025", "10.0.0.1:80"))];
+    scene.write("a.pcapng", pcapng(&packets));
+    scene.write("b", gzip(&shop()));
+    // That the captures do not follow each other is told besides.
+    let inspected = |line: &str| -> Value {
+        let ended = scene.run(&format!("inspect {line} --format json"));
+        assert_eq!(ended.code, Some(0));
+        serde_json::from_str(&ended.stdout).expect("JSON")
+    };
+    let json = inspected("a.pcapng b shop.pcap");
+    let types = [0, 1, 2].map(|place| json["captures"][place]["file_type"].clone());
+    let plain = "pcap (microseconds, little-endian)";
+    assert_eq!(types, ["pcapng", &format!("{plain}, gzip"), plain]);
+    // A table tells of what it was made of.
+    scene.run("extract a.pcapng b shop.pcap -o table.parquet");
+    assert_eq!(inspected("table.parquet")["captures"], json["captures"]);
+}
+
+#[test]
 fn tunnels_are_looked_into_on_request() {
     let scene = Scene::new();
     let inner = syn("192.0.2.1:1025", "10.0.0.1:80");
@@ -195,6 +217,55 @@ fn tunnels_are_looked_into_on_request() {
     assert_eq!(outer["skipped_packets"]["IP protocol 4"], 1);
     let inner = inspected(&scene, "ipip.pcap --tunnels inner");
     assert_eq!(inner["services"][0]["service"], "tcp:10.0.0.1:80");
+}
+
+#[test]
+fn tunnels_go_to_ports_of_their_own_and_to_given_ones() {
+    let scene = Scene::new();
+    let inner = syn("192.0.2.1:1025", "10.0.0.1:80");
+    let vxlan = |port: u16| {
+        let mut packet = udp("10.9.0.1:1", &format!("10.9.0.2:{port}"));
+        packet.extend([8, 0, 0, 0, 0, 0, 42, 0]);
+        packet.extend([0; 12]);
+        packet.extend([8, 0]);
+        packet.extend(&inner);
+        let length = packet.len() as u16;
+        packet[2..4].copy_from_slice(&length.to_be_bytes());
+        packet[24..26].copy_from_slice(&(length - 20).to_be_bytes());
+        packet
+    };
+    for port in [8_472, 4_789, 5_555] {
+        let packets = [(1, vxlan(port))];
+        scene.write(&format!("{port}.pcap"), pcap(&packets));
+    }
+    for line in [
+        "8472.pcap --tunnels inner",
+        "4789.pcap --tunnels inner",
+        "5555.pcap --tunnels inner --tunnel-port vxlan=5555 --tunnel-port gue=7000",
+    ] {
+        let inspection = inspected(&scene, line);
+        assert_eq!(inspection["services"][0]["service"], "tcp:10.0.0.1:80");
+    }
+    let given = "5555.pcap --tunnels inner --tunnel-port vxlan=5555";
+    let inspection = inspected(&scene, given);
+    insta::assert_snapshot!(inspection["replay"].as_str().expect("a line"), @"equipoise replay --service tcp:10.0.0.1:80 --tunnels inner --tunnel-port 'vxlan=5555' 5555.pcap");
+    insta::assert_snapshot!(inspection["tunnel_ports"], @r#"{"geneve":[6081],"gue":[6080],"vxlan":[4789,5555,8472]}"#);
+    let outer = inspected(&scene, "5555.pcap --tunnels inner");
+    assert_eq!(outer["services"][0]["service"], "udp:10.9.0.2:5555");
+    // A table remembers, and does not take others.
+    scene.quiet(&format!("extract {given} -o table.parquet"));
+    let again = inspected(&scene, "table.parquet");
+    assert_eq!(again["tunnel_ports"], inspection["tunnel_ports"]);
+    let report = scene.report("replay table.parquet --policy rr");
+    assert_eq!(report["trace"]["tunnel_ports"], inspection["tunnel_ports"]);
+    assert_eq!(report["trace"]["tunnels"], "inner");
+    insta::assert_snapshot!(scene.table(&[
+        "inspect table.parquet --tunnels inner --tunnel-port vxlan=5556",
+        "inspect 5555.pcap --tunnels inner --tunnel-port vxlan=0",
+        "inspect 5555.pcap --tunnels inner --tunnel-port gre=1",
+        "inspect 5555.pcap --tunnels inner --tunnel-port gue=7 --tunnel-port vxlan=7",
+        "inspect 5555.pcap --tunnel-port vxlan=5555",
+    ]));
 }
 
 #[test]

@@ -38,6 +38,15 @@ impl Scene {
         fs::write(self.path(name), bytes).expect("a file");
     }
 
+    /// A folder with the bundled capture in it under so many names: long work for little room.
+    pub(crate) fn folder_of(&self, name: &str, count: usize) {
+        fs::create_dir(self.path(name)).expect("a folder");
+        for place in 0..count {
+            let link = self.path(name).join(format!("{place}.pcap"));
+            fs::hard_link(self.path(SHOP), link).expect("a link");
+        }
+    }
+
     pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }

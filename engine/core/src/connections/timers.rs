@@ -76,6 +76,12 @@ impl Timers {
         self.waiting += 1;
     }
 
+    /// False where [`Timers::next_due`] has nothing to give and no bucket to open.
+    #[inline]
+    pub(super) fn may_have_due(&self, now: Timestamp) -> bool {
+        bucket_of(now) > self.open || self.due.last().is_some_and(|&(at, ..)| at <= now)
+    }
+
     /// The next entry whose deadline is at or before `now`, by deadline and then age; it has no
     /// timer any more.
     #[inline]

@@ -1,7 +1,7 @@
 //! Tunnels: looked through when asked to, and never otherwise.
 
 use equipoise_core::Protocol;
-use equipoise_replay::decode::{Decoded, Decoder, Skipped, Tunnels};
+use equipoise_replay::decode::{Decoded, Decoder, Skipped, TunnelPorts, Tunnels};
 
 use super::{ETHERNET, RAW, assert_segment, decode_whole, segment};
 use crate::frames::{ethernet, ipv4, ipv6, tcp, udp};
@@ -147,15 +147,29 @@ fn options_may_be_as_long_as_their_headers_can_say() {
 }
 
 #[test]
-fn gue_goes_to_the_port_that_is_set() {
+fn tunnels_go_to_the_ports_that_are_set() {
     let packet = ipv4(17, &datagram(7000, &[0, 4, 0, 0], &segment()));
     let flow = inner_whole(&packet).unwrap();
     assert_eq!(flow.packet.destination_port, 7000);
+    let given = ["gue=7000", "vxlan=7001", "geneve=7002", "vxlan=6081"];
+    let given = given.map(|text| text.parse().unwrap());
     let decoder = Decoder {
         tunnels: Tunnels::Inner,
-        gue_port: 7000,
+        ports: TunnelPorts::new(given).unwrap(),
     };
     assert_segment(decoder.decode(RAW, &packet, packet.len() as u32));
+    let frame = ethernet(0x0800, &segment());
+    let vxlan = |port| ipv4(17, &datagram(port, &[0x08, 0, 0, 0, 0, 0, 42, 0], &frame));
+    for port in [7001, VXLAN, 8472, GENEVE] {
+        assert_segment(decoder.decode(RAW, &vxlan(port), 1_000));
+    }
+    let geneve = [0, 0, 0x65, 0x58, 0, 0, 42, 0];
+    let geneve = |port| ipv4(17, &datagram(port, &geneve, &frame));
+    assert_segment(decoder.decode(RAW, &geneve(7002), 1_000));
+    // What is given for a port comes before what goes there by itself.
+    let other = decoder.decode(RAW, &geneve(GENEVE), 1_000).unwrap();
+    assert_eq!(other.packet.destination_port, GENEVE);
+    assert_segment(inner_whole(&vxlan(8472)));
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use super::super::figures::{Paint, Unit, count, counted, dash, decimal, plain};
 use super::super::grid::{Align, Column, Grid, Line};
 use super::utc;
-use crate::inspect::Inspection;
-use crate::model::Capture;
+use crate::inspect::{Capture, Inspection};
+use crate::model;
 
 /// Captures that are all shown.
 const MOST: usize = 12;
@@ -26,9 +26,10 @@ pub(super) fn draw(out: &mut String, inspection: &Inspection, width: usize, pain
     if several {
         columns.push(Column::new("first packet, UTC", Align::Left, 2));
     }
+    columns.push(Column::new("file type", Align::Left, 3));
     columns.push(Column::new("link type", Align::Left, 1));
     let mut grid = Grid::new(columns);
-    let row = |name: String, packets, bytes: u64, times, first, link: String| {
+    let row = |name: String, packets, bytes: u64, times, first, types: [String; 2]| {
         let mut cells = vec![
             name,
             count(packets),
@@ -38,7 +39,7 @@ pub(super) fn draw(out: &mut String, inspection: &Inspection, width: usize, pain
         if several {
             cells.push(first);
         }
-        cells.push(link);
+        cells.extend(types);
         Line::Cells(cells)
     };
     let hidden = if captures.len() > MOST {
@@ -48,28 +49,30 @@ pub(super) fn draw(out: &mut String, inspection: &Inspection, width: usize, pain
     };
     let mut untold = 0;
     for (place, capture) in captures.iter().enumerate() {
-        if hidden.contains(&place) && capture.warnings.is_empty() {
+        let Capture { facts, file_type } = capture;
+        if hidden.contains(&place) && facts.warnings.is_empty() {
             untold += 1;
             continue;
         }
         tell(&mut grid, &mut untold, paint);
-        let Capture {
+        let model::Capture {
             name,
             packets,
             bytes,
             first_ns,
             last_ns,
-            ..
-        } = capture;
+            link_types,
+            warnings,
+        } = facts;
         grid.push(row(
             plain(name),
             *packets,
             *bytes,
             (*first_ns, *last_ns),
             first_ns.map_or_else(dash, utc::of_ns),
-            plain(&capture.link_types.join(", ")),
+            [plain(file_type), plain(&link_types.join(", "))],
         ));
-        for warning in &capture.warnings {
+        for warning in warnings {
             grid.push(Line::Across(format!("  {}", paint.red(&plain(warning)))));
         }
     }
@@ -83,7 +86,7 @@ pub(super) fn draw(out: &mut String, inspection: &Inspection, width: usize, pain
             total.bytes,
             times,
             nothing(),
-            nothing(),
+            [nothing(), nothing()],
         ));
     }
     grid.draw(out, width, paint);

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 /// The word so that a shell takes it for one and changes nothing in it: as it is where that is
 /// safe, else in quotes; in `$'…'` where it holds what a terminal would not show. That bash, zsh,
 /// ksh and every shell of POSIX.1-2024 understand.
-pub(super) fn quoted(word: &OsStr) -> String {
+pub fn quoted(word: &OsStr) -> String {
     match word.to_str() {
         Some(text) if !text.is_empty() && text.chars().all(is_plain) => text.to_owned(),
         Some(text) if !text.contains(char::is_control) => {

@@ -1,0 +1,84 @@
+//! What report and inspection say alike: from a trace to the model of both.
+
+use std::collections::BTreeMap;
+
+use equipoise_reports::model::{Capture, Clock, LeftOut};
+use pcap_file::DataLink;
+
+use crate::decode::{Decoder, Tunnels, UdpTunnel};
+use crate::trace::{CaptureView, Trace};
+
+/// Each capture, in the order given.
+pub(crate) fn captures(trace: &Trace) -> Vec<Capture> {
+    trace.captures().map(capture).collect()
+}
+
+/// Packets that were not decoded, by reason.
+pub(crate) fn skipped_packets(trace: &Trace) -> BTreeMap<String, u64> {
+    let skipped = trace.totals().skipped.iter();
+    skipped
+        .map(|(reason, &count)| (reason.to_string(), count))
+        .collect()
+}
+
+/// What was inferred to be there twice.
+pub(crate) fn left_out(trace: &Trace) -> LeftOut {
+    let inferred = trace.inferred();
+    LeftOut {
+        copies: inferred.copies,
+        second_legs: inferred.second_legs,
+        second_leg_packets: inferred.second_leg_packets,
+    }
+}
+
+/// What is odd about the times of packets.
+pub(crate) fn clock(trace: &Trace) -> Clock {
+    let totals = trace.totals();
+    Clock {
+        steps_back: totals.clock_steps_back,
+        retimed_packets: totals.retimed,
+        retimed_most_ns: totals.retimed_most_ns,
+        timeless_packets: totals.without_time,
+    }
+}
+
+/// Which packet counted where one is in a tunnel.
+pub(crate) fn tunnels(trace: &Trace) -> &'static str {
+    match trace.decoder().tunnels {
+        Tunnels::Unsaid | Tunnels::Outer => "outer",
+        Tunnels::Inner => "inner",
+    }
+}
+
+/// UDP ports that were taken for those of tunnels.
+pub(crate) fn tunnel_ports(trace: &Trace) -> BTreeMap<String, Vec<u16>> {
+    let Decoder { tunnels, ports } = trace.decoder();
+    let looked = UdpTunnel::ALL
+        .into_iter()
+        .filter(|_| tunnels == Tunnels::Inner);
+    looked
+        .map(|tunnel| (tunnel.name().to_owned(), ports.of(tunnel)))
+        .collect()
+}
+
+fn capture(view: CaptureView<'_>) -> Capture {
+    let facts = view.facts;
+    let link_types = facts.link_types.iter().copied();
+    Capture {
+        name: view.name.to_owned(),
+        packets: facts.packets,
+        bytes: facts.bytes,
+        first_ns: facts.first_ns,
+        last_ns: facts.last_ns,
+        link_types: link_types.map(link_type_name).collect(),
+        warnings: view.warning.map(ToString::to_string).into_iter().collect(),
+    }
+}
+
+/// As libpcap and Wireshark know it, or its number.
+fn link_type_name(number: u16) -> String {
+    match DataLink::from(u32::from(number)) {
+        DataLink::Unknown(_) => number.to_string(),
+        known => format!("{known:?}").to_lowercase(),
+    }
+}

@@ -1,0 +1,69 @@
+//! Packets that a mirror port saw twice.
+//!
+//! Keeps the prints of recent packets in a table of a fixed size, whatever there is of flows: a
+//! copy follows within a millisecond, and there are few packets between.
+
+use equipoise_core::{Protocol, TcpFlags, Timestamp};
+
+use super::fold;
+use crate::decode::Decoded;
+
+/// How late a copy may come, in units of 2^[`UNIT_BITS`] nanoseconds: a millisecond. The packet
+/// passes the switch a second time, or is copied on its way in and on its way out.
+const LATEST: u64 = (1_000_000 >> UNIT_BITS) + 1;
+const UNIT_BITS: u32 = 10;
+/// Of an entry, the time; the rest is the print. Times repeat after 17 s.
+const TIME: u64 = (1 << 24) - 1;
+/// A quarter of a core's second cache.
+const PLACES: usize = 1 << 12;
+
+/// The packets of the last millisecond.
+pub(super) struct Copies {
+    /// By the lowest bits of the print.
+    recent: Vec<u64>,
+}
+
+impl Default for Copies {
+    fn default() -> Self {
+        Self {
+            recent: vec![0; PLACES],
+        }
+    }
+}
+
+impl Copies {
+    /// Takes in a packet of the flow with this hash; whether it is the same IP packet as one that
+    /// came a moment before. Where neither an identification, nor data, nor SYN or FIN tell a
+    /// packet from one that says the same again, it is none, and for UDP only an identification
+    /// tells.
+    #[inline]
+    pub(super) fn is_copy(&mut self, now: Timestamp, decoded: &Decoded, flow: u64) -> bool {
+        let packet = &decoded.packet;
+        let numbers =
+            u64::from(decoded.tcp_sequence) << 32 | u64::from(decoded.tcp_acknowledgement);
+        let rest = u64::from(decoded.payload_length) << 48
+            | u64::from(decoded.identification) << 32
+            | u64::from(packet.source_port) << 16
+            | u64::from(packet.flags.bits());
+        let print = fold(
+            numbers ^ flow.wrapping_add(packet.source.0 as u64) ^ 0x4528_21e6_38d0_1377,
+            rest ^ 0xbe54_66cf_34e9_0c6c,
+        );
+        let time = now.0 >> UNIT_BITS & TIME;
+        let place = &mut self.recent[print as usize % PLACES];
+        let former = std::mem::replace(place, print & !TIME | time);
+        (former ^ print) & !TIME == 0
+            && time.wrapping_sub(former) & TIME < LATEST
+            && (decoded.identification != 0 || shows_itself(decoded))
+    }
+}
+
+/// Nobody sends another packet like this one so soon: only timers do, after 10 ms and more.
+fn shows_itself(decoded: &Decoded) -> bool {
+    decoded.packet.protocol == Protocol::Tcp
+        && (decoded.payload_length > 0
+            || decoded
+                .packet
+                .flags
+                .intersects(TcpFlags::SYN | TcpFlags::FIN))
+}
