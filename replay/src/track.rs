@@ -80,6 +80,14 @@ pub struct Inferred {
 const RECENT: usize = 512;
 const NOWHERE: (u32, u32) = (0, u32::MAX);
 
+/// Of [`Observed`] what is not in the flow: so much fits into a register.
+struct Passed {
+    place: u32,
+    direction: Direction,
+    begins: bool,
+    is_response: bool,
+}
+
 /// The flows of the present.
 pub struct Tracker {
     flows: Vec<Flow>,
@@ -183,7 +191,19 @@ impl Tracker {
             self.inferred.copies += 1;
             return None;
         }
-        self.track_in_full(now, decoded, hash, found)
+        let passed = self.track_in_full(now, decoded, hash, found)?;
+        let flow = &self.flows[passed.place as usize];
+        Some(Observed {
+            connection: flow.number(),
+            flow: FlowId(passed.place),
+            direction: passed.direction,
+            begins: passed.begins,
+            first_response_ns: if passed.is_response {
+                flow.first_response_ns()
+            } else {
+                None
+            },
+        })
     }
 
     #[inline(never)]
@@ -193,7 +213,7 @@ impl Tracker {
         decoded: &Decoded,
         hash: u64,
         found: Option<(u32, usize)>,
-    ) -> Option<Observed> {
+    ) -> Option<Passed> {
         let packet = &decoded.packet;
         let begins = found.is_none_or(|(place, side)| {
             let flow = &self.flows[place as usize];
@@ -231,13 +251,13 @@ impl Tracker {
         let flow = &mut self.flows[place as usize];
         flow.batch = self.batch;
         let lasts = flow.lasts();
-        let (direction, first_response_ns) = flow.take(now, decoded, side);
+        let (direction, is_response) = flow.take(now, decoded, side);
         if flow.is_second_leg() {
             self.inferred.second_leg_packets += 1;
             return None;
         }
         if let Some(holding) = self.holding {
-            let wants_passing = begins || first_response_ns.is_some();
+            let wants_passing = begins || is_response;
             if !wants_passing && holding.may_hold(flow, side, now, decoded) {
                 if holding::hold(flow, side, decoded) {
                     self.tell_later(now, holding, place);
@@ -247,12 +267,11 @@ impl Tracker {
             self.told.extend(holding::tell(FlowId(place), flow, lasts));
             holding::pass(flow, side, now, decoded);
         }
-        Some(Observed {
-            connection: flow.number(),
-            flow: FlowId(place),
+        Some(Passed {
+            place,
             direction,
             begins,
-            first_response_ns,
+            is_response,
         })
     }
 

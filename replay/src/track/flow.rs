@@ -265,21 +265,20 @@ impl Flow {
             && self.sides[side].initial_sequence != decoded.tcp_sequence
     }
 
-    /// Takes in a packet from `side`: its direction, and the time to the first response where this
-    /// is that response.
+    /// Takes in a packet from `side`: its direction, and whether it is the first response.
     #[inline]
     pub(super) fn take(
         &mut self,
         now: Timestamp,
         decoded: &Decoded,
         side: usize,
-    ) -> (Direction, Option<u64>) {
+    ) -> (Direction, bool) {
         if self.protocol == Protocol::Tcp {
             self.take_flags(decoded, side);
         }
         self.count(now, decoded, side);
         let direction = self.direction(side);
-        let mut first_response_ns = None;
+        let mut is_response = false;
         if !self.has(0, RESPONDED) && (decoded.payload_length > 0 || self.protocol != Protocol::Tcp)
         {
             match (direction, self.first_request) {
@@ -288,11 +287,17 @@ impl Flow {
                 (Direction::ToClient, request) => {
                     self.set(0, RESPONDED);
                     self.first_request = now.0.saturating_sub(request);
-                    first_response_ns = Some(self.first_request);
+                    is_response = true;
                 }
             }
         }
-        (direction, first_response_ns)
+        (direction, is_response)
+    }
+
+    /// Nanoseconds from the client's first data to the first response.
+    #[inline]
+    pub(super) fn first_response_ns(&self) -> Option<u64> {
+        self.has(0, RESPONDED).then_some(self.first_request)
     }
 
     #[inline]
@@ -434,7 +439,7 @@ impl Flow {
             },
             first: Timestamp(self.first),
             last: Timestamp(self.last()),
-            first_response_ns: (self.has(0, RESPONDED)).then_some(self.first_request),
+            first_response_ns: self.first_response_ns(),
             to_server: self.sides[client].traffic(),
             to_client: self.sides[1 - client].traffic(),
             is_second_leg: self.is_second_leg(),
