@@ -20,6 +20,15 @@ const REASONS: [model::Reason; 6] = [
     model::Reason::Fault,
 ];
 
+/// Why connections are refused, as the report names it.
+const REFUSALS: [&str; 5] = [
+    "no-servers",
+    "all-quiesced",
+    "all-overloaded",
+    "wrong-port",
+    "policy-chose-none",
+];
+
 /// The observer of one run.
 pub(crate) struct Recorder {
     pub(crate) services: Vec<ServiceFacts>,
@@ -35,7 +44,8 @@ pub(crate) struct Recorder {
 pub(crate) struct ServiceFacts {
     /// How many decisions had which reason, by its place in the report's order.
     reasons: [u64; REASONS.len()],
-    pub(crate) refused: BTreeMap<String, u64>,
+    /// How many were refused why, by the place of the name.
+    refused: [u64; REFUSALS.len()],
     pub(crate) ignored: BTreeMap<String, u64>,
     pub(crate) overloaded_answers: u64,
     pub(crate) servers: Vec<ServerFacts>,
@@ -81,7 +91,7 @@ impl Recorder {
         };
         self.services.push(ServiceFacts {
             reasons: [0; REASONS.len()],
-            refused: BTreeMap::new(),
+            refused: [0; REFUSALS.len()],
             ignored: BTreeMap::new(),
             overloaded_answers: 0,
             servers: (0..servers).map(|_| server()).collect(),
@@ -121,6 +131,15 @@ impl ServiceFacts {
         counted.filter(|&(_, count)| count > 0).collect()
     }
 
+    /// How many were refused why.
+    pub(crate) fn refused(&self) -> BTreeMap<String, u64> {
+        let counted = REFUSALS.into_iter().zip(self.refused);
+        let counted = counted.filter(|&(_, count)| count > 0);
+        counted
+            .map(|(name, count)| (name.to_owned(), count))
+            .collect()
+    }
+
     /// Where the timeline ends: at `end`, or at the number of connections.
     pub(crate) fn end(&self, axis: Axis, end: Timestamp) -> u64 {
         match axis {
@@ -140,10 +159,7 @@ impl Observer for Recorder {
         };
         facts.reasons[reason_name(decision.reason) as usize] += 1;
         if let Reason::NoDestination(refusal) = decision.reason {
-            *facts
-                .refused
-                .entry(refusal_name(refusal).to_owned())
-                .or_default() += 1;
+            facts.refused[refusal_place(refusal)] += 1;
         }
         facts.arrivals += 1;
         if let Some(server) = decision
@@ -213,12 +229,13 @@ pub(crate) fn reason_name(reason: Reason) -> model::Reason {
     }
 }
 
-fn refusal_name(refusal: Refusal) -> &'static str {
+/// Where [`REFUSALS`] names it.
+const fn refusal_place(refusal: Refusal) -> usize {
     match refusal {
-        Refusal::NoServers => "no-servers",
-        Refusal::AllQuiesced => "all-quiesced",
-        Refusal::AllOverloaded => "all-overloaded",
-        Refusal::WrongPort => "wrong-port",
-        _ => "policy-chose-none",
+        Refusal::NoServers => 0,
+        Refusal::AllQuiesced => 1,
+        Refusal::AllOverloaded => 2,
+        Refusal::WrongPort => 3,
+        _ => 4,
     }
 }

@@ -4,6 +4,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 use crate::observer::ServiceIndex;
 use crate::{Address, Family, Packet, Protocol, ServiceKey};
@@ -20,6 +21,8 @@ pub(crate) struct ServiceTable {
     /// Ports of services, by their lowest six bits: most packets to clients show by theirs that
     /// they are for none.
     port_bits: u64,
+    /// What was found last: most packets are for the service of the one before.
+    last: Cell<Option<(Protocol, Address, u16, ServiceIndex)>>,
 }
 
 const fn port_bit(port: u16) -> u64 {
@@ -71,6 +74,7 @@ impl ServiceTable {
         let ports: Vec<u16> = self.by_address.keys().map(|&(_, _, port)| port).collect();
         self.has_ftp = ports.contains(&FTP_PORT);
         self.has_port_0 = ports.contains(&0);
+        self.last.set(None);
         self.port_bits = ports.iter().fold(0, |bits, &port| bits | port_bit(port));
     }
 
@@ -96,7 +100,17 @@ impl ServiceTable {
             if self.port_bits & port_bit(port) == 0 {
                 return None;
             }
-            self.by_address.get(&(protocol, destination, port)).copied()
+            match self.last.get() {
+                Some((of, address, at, index))
+                    if of == protocol && address == destination && at == port =>
+                {
+                    return Some(index);
+                }
+                _ => {}
+            }
+            let &index = self.by_address.get(&(protocol, destination, port))?;
+            self.last.set(Some((protocol, destination, port, index)));
+            Some(index)
         };
         let is_ftp_data = protocol == Protocol::Tcp
             && self.has_ftp

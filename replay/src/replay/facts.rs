@@ -226,7 +226,7 @@ impl Facts<'_> {
             .collect();
         let distribution = Distribution::from_counts(&counts);
         let timeline_end = facts.end(axis(self.options.time_scale), end);
-        let reasons = facts.reasons();
+        let (reasons, refused) = (facts.reasons(), facts.refused());
         let servers = facts.servers.into_iter().zip(&service.servers).enumerate();
         ServiceRun {
             service: service.config.key.to_string(),
@@ -238,7 +238,7 @@ impl Facts<'_> {
             connections: distribution.connections,
             balance: distribution.balance,
             reasons,
-            refused: facts.refused,
+            refused,
             ignored_packets: facts.ignored,
             overloaded_answers: facts.overloaded_answers,
             servers: servers

@@ -349,6 +349,8 @@ fn a_scan_is_no_director() {
     assert_eq!(second_legs(|_| 0), 50);
 }
 
+type Make<'a> = &'a dyn Fn((u32, u16), (u32, u16)) -> Decoded;
+
 /// Datagrams and connections that were under way are known by their first packets, and by a reply
 /// where that comes first: it has the second leg behind it then.
 #[test]
@@ -356,7 +358,7 @@ fn second_legs_are_known_without_syn() {
     let (virtual_server, real_server) = (SERVER, (0x0a01_0001, 8_080));
     let datagram = |from, to| identified(9, packet(Protocol::Udp, from, to, TcpFlags::empty()));
     let segment = |from, to| identified(9, tcp(from, to, ACK, 77, 5));
-    let makers: [&dyn Fn((u32, u16), (u32, u16)) -> Decoded; 2] = [&datagram, &segment];
+    let makers: [Make<'_>; 2] = [&datagram, &segment];
     for make in makers {
         let orders = [
             [make(CLIENT, virtual_server), make(CLIENT, real_server)],

@@ -3,8 +3,6 @@
 //! Log-linear buckets as in `HdrHistogram`: exact below 256, above that 128 buckets for each power
 //! of two. Sparse, integer only and independent of the order of what is recorded or merged.
 
-use std::collections::BTreeMap;
-
 use crate::model::Latency;
 
 /// Bits of a value that its bucket keeps.
@@ -13,7 +11,8 @@ const PRECISION: u32 = 8;
 /// Counts of values by bucket: at most 7,424 buckets, whatever is recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Histogram {
-    buckets: BTreeMap<u16, u64>,
+    /// In the order of values.
+    buckets: Vec<(u16, u64)>,
     count: u64,
     sum: u128,
 }
@@ -21,18 +20,29 @@ pub struct Histogram {
 impl Histogram {
     /// Counts one value.
     pub fn record(&mut self, value: u64) {
-        *self.buckets.entry(bucket(value)).or_default() += 1;
+        self.add(bucket(value), 1);
         self.count += 1;
         self.sum += u128::from(value);
     }
 
     /// Adds all that another histogram counted.
     pub fn merge(&mut self, other: &Self) {
-        for (&bucket, &count) in &other.buckets {
-            *self.buckets.entry(bucket).or_default() += count;
+        for &(bucket, count) in &other.buckets {
+            self.add(bucket, count);
         }
         self.count += other.count;
         self.sum += other.sum;
+    }
+
+    #[inline]
+    fn add(&mut self, bucket: u16, count: u64) {
+        match self
+            .buckets
+            .binary_search_by_key(&bucket, |&(known, _)| known)
+        {
+            Ok(place) => self.buckets[place].1 += count,
+            Err(place) => self.buckets.insert(place, (bucket, count)),
+        }
     }
 
     /// Values counted.
@@ -52,11 +62,11 @@ impl Histogram {
         let mut passed = 0;
         self.buckets
             .iter()
-            .find(|&(_, &count)| {
+            .find(|&&(_, count)| {
                 passed += u128::from(count);
                 passed >= rank
             })
-            .map(|(&bucket, _)| middle(bucket))
+            .map(|&(bucket, _)| middle(bucket))
     }
 
     /// The summary of values in nanoseconds; none without values.

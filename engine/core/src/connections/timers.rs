@@ -15,6 +15,8 @@ use crate::Timestamp;
 const BUCKET_BITS: u32 = 27;
 /// Buckets of the wheel: 18 minutes in all, so that the longest of the kernel's timeouts fits.
 const BUCKETS: u32 = 1 << 13;
+/// Room for so many timers is left to a bucket that was opened.
+const KEPT_CAPACITY: usize = 1 << 8;
 /// Timers whose entries are gone or have an earlier one are swept out where they are so many, and
 /// more than half as many as entries.
 const SWEPT_FROM: usize = 1 << 10;
@@ -123,9 +125,9 @@ impl Timers {
             }
             self.open += 1;
             let place = self.place(0);
-            let bucket = core::mem::take(&mut self.wheel[place as usize]);
+            let mut bucket = core::mem::take(&mut self.wheel[place as usize]);
             self.waiting -= bucket.len();
-            for slot in bucket {
+            for slot in bucket.drain(..) {
                 let Some(entry) = slab.get_mut(slot).filter(|entry| entry.queued == place) else {
                     continue;
                 };
@@ -136,6 +138,10 @@ impl Timers {
                     entry.queued = self.place(ahead);
                     self.put(entry.queued, slot);
                 }
+            }
+            if bucket.capacity() <= KEPT_CAPACITY {
+                // Nothing was put into it meanwhile: no timer is a whole turn of the wheel ahead.
+                self.wheel[place as usize] = bucket;
             }
             if !self.due.is_empty() {
                 self.due.sort_unstable_by(|one, other| other.cmp(one));
