@@ -431,7 +431,8 @@ fn track(
     (time, capture): (Timestamp, u32),
     head: &Head,
 ) {
-    let observed = tracker.track(time, &head.decoded);
+    let is_its_own = head.raw_time_ns == Some(time.0);
+    let observed = tracker.track_at(time, is_its_own, &head.decoded);
     if tracker.has_told() {
         batch.extend(tracker.told().map(Event::Told));
     }

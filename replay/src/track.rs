@@ -162,12 +162,24 @@ impl Tracker {
     /// back or left out.
     #[inline]
     pub fn track(&mut self, now: Timestamp, decoded: &Decoded) -> Option<Observed> {
+        self.track_at(now, true, decoded)
+    }
+
+    /// [`Tracker::track`] with a packet that may not bear the time at which it is taken in: how soon
+    /// it followed another cannot be told then, and nothing is inferred from it.
+    #[inline]
+    pub fn track_at(
+        &mut self,
+        now: Timestamp,
+        is_its_own: bool,
+        decoded: &Decoded,
+    ) -> Option<Observed> {
         if self.due <= now.0 {
             self.keep_time(now);
         }
         let packet = &decoded.packet;
         let hash = hash(packet);
-        let is_copy = self.copies.is_copy(now, decoded, hash);
+        let is_copy = is_its_own && self.copies.is_copy(now, decoded, hash);
         let found = self.find(packet, hash);
         // The way of most packets, in few steps; the long way would do the same with them.
         if let (Some(holding), Some((place, side))) = (self.holding, found) {
@@ -191,7 +203,7 @@ impl Tracker {
             self.inferred.copies += 1;
             return None;
         }
-        let passed = self.track_in_full(now, decoded, hash, found)?;
+        let passed = self.track_in_full(now, decoded, (hash, found), is_its_own)?;
         let flow = &self.flows[passed.place as usize];
         Some(Observed {
             connection: flow.number(),
@@ -211,8 +223,8 @@ impl Tracker {
         &mut self,
         now: Timestamp,
         decoded: &Decoded,
-        hash: u64,
-        found: Option<(u32, usize)>,
+        (hash, found): (u64, Option<(u32, usize)>),
+        has_legs: bool,
     ) -> Option<Passed> {
         let packet = &decoded.packet;
         let begins = found.is_none_or(|(place, side)| {
@@ -245,6 +257,12 @@ impl Tracker {
             Leg::FirstOf(Place(other, number)) => {
                 if self.flows[other as usize].number() == number {
                     self.mark_second_leg(other);
+                }
+            }
+            Leg::Scan(Place(other, number)) => {
+                let other = &mut self.flows[other as usize];
+                if other.number() == number && other.unmark_second_leg() {
+                    self.inferred.second_legs -= 1;
                 }
             }
         }

@@ -331,7 +331,7 @@ fn gaps_and_overlaps_are_told() {
     let written = written(&["10.1.0.1:80"]);
     let (report, _) = run(&sources, &written, &Options::default(), &mut ()).unwrap();
     insta::assert_snapshot!(report.warnings.join("\n"), @r"
-    first and second overlap by 1.000 s and were merged by time; packets that are in both count twice
+    first and second overlap by 1.000 s and were merged by time; a packet that is in both is left out once where it shows that it is the same
     nothing was captured for 94.000 s between second and third: is a file missing?
     ");
 }

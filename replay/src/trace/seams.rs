@@ -104,7 +104,7 @@ impl fmt::Display for Seam {
                 common_ns,
             } => write!(
                 f,
-                "{earlier} and {later} overlap by {:.3} s and were merged by time; packets that are in both count twice",
+                "{earlier} and {later} overlap by {:.3} s and were merged by time; a packet that is in both is left out once where it shows that it is the same",
                 seconds(common_ns)
             ),
         }

@@ -14,28 +14,29 @@ const LATEST: u64 = (1_000_000 >> UNIT_BITS) + 1;
 const UNIT_BITS: u32 = 10;
 /// Of an entry, the time; the rest is the print. Times repeat after 17 s.
 const TIME: u64 = (1 << 24) - 1;
-/// A quarter of a core's second cache.
-const PLACES: usize = 1 << 12;
+/// Packets that share a place; the one that came first makes room.
+const WAYS: usize = 4;
+/// With what is in them, as much as a thirtieth of a core's second cache.
+const PLACES: usize = 1 << 11;
 
 /// The packets of the last millisecond.
 pub(super) struct Copies {
     /// By the lowest bits of the print.
-    recent: Vec<u64>,
+    recent: Vec<[u64; WAYS]>,
 }
 
 impl Default for Copies {
     fn default() -> Self {
         Self {
-            recent: vec![0; PLACES],
+            recent: vec![[0; WAYS]; PLACES],
         }
     }
 }
 
 impl Copies {
     /// Takes in a packet of the flow with this hash; whether it is the same IP packet as one that
-    /// came a moment before. Where neither an identification, nor data, nor SYN or FIN tell a
-    /// packet from one that says the same again, it is none, and for UDP only an identification
-    /// tells.
+    /// came a moment before. Without an identification nothing but a SYN can be told from a packet
+    /// that says the same again: on short ways even lost data is repeated within a millisecond.
     #[inline]
     pub(super) fn is_copy(&mut self, now: Timestamp, decoded: &Decoded, flow: u64) -> bool {
         let packet = &decoded.packet;
@@ -51,19 +52,16 @@ impl Copies {
         );
         let time = now.0 >> UNIT_BITS & TIME;
         let place = &mut self.recent[print as usize % PLACES];
-        let former = std::mem::replace(place, print & !TIME | time);
-        (former ^ print) & !TIME == 0
-            && time.wrapping_sub(former) & TIME < LATEST
-            && (decoded.identification != 0 || shows_itself(decoded))
+        let age = |entry: u64| time.wrapping_sub(entry) & TIME;
+        let known = place
+            .iter()
+            .position(|&entry| (entry ^ print) & !TIME == 0 && age(entry) < LATEST);
+        let is_syn = packet.protocol == Protocol::Tcp && packet.flags.contains(TcpFlags::SYN);
+        let way = known.unwrap_or_else(|| {
+            let oldest = (0..WAYS).max_by_key(|&way| age(place[way]));
+            oldest.unwrap_or(0)
+        });
+        place[way] = print & !TIME | time;
+        known.is_some() && (decoded.identification != 0 || is_syn)
     }
-}
-
-/// Nobody sends another packet like this one so soon: only timers do, after 10 ms and more.
-fn shows_itself(decoded: &Decoded) -> bool {
-    decoded.packet.protocol == Protocol::Tcp
-        && (decoded.payload_length > 0
-            || decoded
-                .packet
-                .flags
-                .intersects(TcpFlags::SYN | TcpFlags::FIN))
 }

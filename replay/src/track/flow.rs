@@ -184,6 +184,13 @@ impl Flow {
         is_news
     }
 
+    /// It is not, as it turned out; whether that is news.
+    pub(super) const fn unmark_second_leg(&mut self) -> bool {
+        let is_news = self.is_second_leg();
+        self.bits &= !SECOND_LEG;
+        is_news
+    }
+
     pub(super) const fn is_second_leg(&self) -> bool {
         self.bits & SECOND_LEG != 0
     }

@@ -2,7 +2,8 @@
 //! and the same one with the real server's address in its place.
 //!
 //! They are found by their first packets: a director changes neither the client's end, nor the
-//! sequence number, nor the identification of the IPv4 packet, and forwards each packet once.
+//! sequence number, nor the identification of the IPv4 packet, and forwards each packet once, to
+//! another address. Who sends such packets to a third address scans.
 
 use std::collections::VecDeque;
 
@@ -14,6 +15,8 @@ use crate::decode::Decoded;
 
 /// How much later the director's own packet may leave: it is a matter of microseconds.
 const LATEST_NS: u64 = Timestamp::SECOND / 100;
+/// First packets that are remembered at most.
+const MOST: usize = 1 << 16;
 
 /// The first packet of a connection.
 #[derive(Clone, Copy)]
@@ -24,8 +27,16 @@ struct Opening {
     server: (u128, u16),
     at: u64,
     connection: Place,
-    /// Its other leg was found.
-    is_paired: bool,
+    pairing: Pairing,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pairing {
+    None,
+    /// Which of its two legs is the second.
+    Second(Place),
+    /// It is one of many like it.
+    Scan,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,6 +62,8 @@ pub(super) enum Leg {
     Second,
     /// The first leg; the second one's replies come first, and it began a moment before.
     FirstOf(Place),
+    /// Neither it nor that other one, which was taken for a second leg.
+    Scan(Place),
 }
 
 /// The connections that began a moment ago.
@@ -91,7 +104,12 @@ impl Legs {
         for (from_client, client, server) in
             [(true, source, destination), (false, destination, source)]
         {
-            if is_syn && packet.flags.contains(TcpFlags::ACK) == from_client {
+            let is_syn_ack = packet.flags.contains(TcpFlags::ACK);
+            if is_syn && is_syn_ack == from_client {
+                continue;
+            }
+            // Nothing but identifications tells datagrams to one client apart.
+            if packet.protocol != Protocol::Tcp && !from_client {
                 continue;
             }
             let kept = Kept {
@@ -107,7 +125,7 @@ impl Legs {
                 server,
                 at: now.0,
                 connection,
-                is_paired: false,
+                pairing: Pairing::None,
             };
             let leg = self.pair(&opening);
             if leg != Leg::First {
@@ -122,32 +140,45 @@ impl Legs {
         let (services, kept) = (&self.services, &opening.kept);
         let other = self.recent.find_mut(hash, |one| {
             one.kept == *kept
-                && one.server != opening.server
-                && !one.is_paired
+                && one.server.0 != opening.server.0
                 && opening.at - one.at <= LATEST_NS
         });
+        let mut opening = *opening;
+        let mut leg = Leg::First;
         if let Some(other) = other {
             // A packet comes from the client, then leaves for the server; its answer comes from
             // the server, then leaves for the client.
-            let second = if kept.from_client { opening } else { &*other };
-            if !is_served(services, kept.protocol, second.server) {
-                other.is_paired = true;
-                return if kept.from_client {
-                    Leg::Second
-                } else {
-                    Leg::FirstOf(other.connection)
-                };
+            let second = if kept.from_client { &opening } else { &*other };
+            match other.pairing {
+                Pairing::None if is_served(services, kept.protocol, second.server) => {}
+                Pairing::None => {
+                    other.pairing = Pairing::Second(second.connection);
+                    return if kept.from_client {
+                        Leg::Second
+                    } else {
+                        Leg::FirstOf(other.connection)
+                    };
+                }
+                Pairing::Second(wrong) => {
+                    other.pairing = Pairing::Scan;
+                    opening.pairing = Pairing::Scan;
+                    leg = Leg::Scan(wrong);
+                }
+                Pairing::Scan => opening.pairing = Pairing::Scan,
             }
         }
         self.recent
-            .insert_unique(hash, *opening, |one| one.kept.hash());
+            .insert_unique(hash, opening, |one| one.kept.hash());
         self.by_age.push_back((opening.at, hash));
-        Leg::First
+        leg
     }
 
     fn forget(&mut self, now: Timestamp) {
-        let is_late = |&mut (at, _): &mut (u64, u64)| now.0 - at > LATEST_NS;
-        while let Some((at, hash)) = self.by_age.pop_front_if(is_late) {
+        while let Some(&(at, hash)) = self.by_age.front() {
+            if now.0 - at <= LATEST_NS && self.by_age.len() <= MOST {
+                break;
+            }
+            self.by_age.pop_front();
             // Another one of that time and hash goes as well, only a step later.
             if let Ok(found) = self.recent.find_entry(hash, |one| one.at == at) {
                 found.remove();

@@ -296,33 +296,44 @@ fn the_second_leg_of_a_director_is_left_out() {
     assert_eq!((inferred.second_legs, inferred.second_leg_packets), (1, 2));
 }
 
-/// A mirror port that sends several packets before their copies; what may be told from a packet
-/// that only says the same again.
+/// A mirror port that sends many packets before their copies; what may be told from a packet that
+/// only says the same again; and what may not be told where time stands still.
 #[test]
 fn copies_are_found_behind_other_packets() {
     let mut tracker = Tracker::default();
-    let packets = [
-        tcp(CLIENT, SERVER, SYN, 100, 0),
-        tcp(SERVER, CLIENT, SYN | ACK, 500, 0),
-        tcp(CLIENT, SERVER, ACK, 101, 9),
-        tcp(CLIENT, SERVER, ACK, 110, 9),
-    ];
+    let packets: Vec<Decoded> = (0..200_u16)
+        .map(|number| match number {
+            0 => tcp(CLIENT, SERVER, SYN, 100, 0),
+            1 => tcp(SERVER, CLIENT, SYN | ACK, 500, 0),
+            _ => identified(number, tcp(CLIENT, SERVER, ACK, 101, 9)),
+        })
+        .collect();
     let mut now = 0;
-    let mut passed = 0;
-    for decoded in packets.iter().chain(&packets) {
-        now += 10_000;
-        passed += usize::from(tracker.track(Timestamp(now), decoded).is_some());
+    for (round, copies) in [(0, 0), (1, packets.len())] {
+        let mut passed = 0;
+        for decoded in &packets {
+            now += 2_000;
+            passed += usize::from(tracker.track(Timestamp(now), decoded).is_some());
+        }
+        assert_eq!(passed + copies, packets.len(), "round {round}");
     }
-    assert_eq!((passed, tracker.inferred().copies), (4, 4));
-    // An acknowledgement, a reset and a datagram may well come twice.
+    assert_eq!(tracker.inferred().copies, packets.len() as u64);
+    // Lost data is repeated at once on short ways; an acknowledgement, a FIN, a reset and a datagram
+    // may well come twice.
     for decoded in [
+        tcp(CLIENT, SERVER, ACK, 700, 5),
         tcp(SERVER, CLIENT, ACK, 501, 0),
+        tcp(SERVER, CLIENT, ACK | FIN, 501, 0),
         tcp(SERVER, CLIENT, RST, 501, 0),
         packet(Protocol::Udp, CLIENT, SERVER, TcpFlags::empty()),
     ] {
         for _ in 0..2 {
             assert!(tracker.track(Timestamp(now), &decoded).is_some());
         }
+    }
+    for _ in 0..2 {
+        let decoded = &packets[3];
+        assert!(tracker.track_at(Timestamp(now), false, decoded).is_some());
     }
 }
 
@@ -333,20 +344,45 @@ fn identified(identification: u16, decoded: Decoded) -> Decoded {
     }
 }
 
-/// A director forwards each packet once, as it is: a scan does neither.
+/// A director forwards each packet once, as it is, to another address: a scan does not.
 #[test]
 fn a_scan_is_no_director() {
-    let second_legs = |identification: fn(u16) -> u16| {
+    type Probe = fn(u32) -> Decoded;
+    let probes: [Probe; 4] = [
+        |number| {
+            let probe = tcp(CLIENT, (0x0a02_0000 + number, 80), SYN, 7, 0);
+            identified(number as u16 + 1, probe)
+        },
+        |number| tcp(CLIENT, (0x0a02_0000 + number, 80), SYN, 7, 0),
+        |number| tcp(CLIENT, (SERVER.0, number as u16), SYN, 7, 0),
+        |number| {
+            let server = (0x0a02_0000 + number, 53);
+            let probe = packet(Protocol::Udp, CLIENT, server, TcpFlags::empty());
+            identified(54_321, probe)
+        },
+    ];
+    for (kind, probe) in probes.iter().enumerate() {
         let mut tracker = Tracker::default();
-        for host in 0..100 {
-            let probe = tcp(CLIENT, (0x0a02_0000 + host, 80), SYN, 7, 0);
-            tracker.track(at(0), &identified(identification(host as u16), probe));
+        for number in 0..100 {
+            tracker.track(Timestamp(u64::from(number) * 500_000), &probe(number));
         }
-        tracker.inferred().second_legs
-    };
-    assert_eq!(second_legs(|host| host + 1), 0);
-    // With nothing to tell probes apart, each second one could be the other leg of the first.
-    assert_eq!(second_legs(|_| 0), 50);
+        assert_eq!(tracker.inferred().second_legs, 0, "kind {kind}");
+        let legs = tracker.under_way().into_iter();
+        assert!(legs.clone().all(|connection| !connection.is_second_leg));
+        assert_eq!(legs.count(), 100);
+    }
+}
+
+/// Old Linux gives the first packets of sockets that are opened at once the same identification.
+#[test]
+fn queries_to_one_resolver_are_no_legs() {
+    let mut tracker = Tracker::default();
+    let resolver = (SERVER.0, 53);
+    for port in 40_000..40_010 {
+        let query = packet(Protocol::Udp, (CLIENT.0, port), resolver, TcpFlags::empty());
+        tracker.track(at(1), &identified(7, query));
+    }
+    assert_eq!(tracker.inferred().second_legs, 0);
 }
 
 type Make<'a> = &'a dyn Fn((u32, u16), (u32, u16)) -> Decoded;
@@ -358,27 +394,25 @@ fn second_legs_are_known_without_syn() {
     let (virtual_server, real_server) = (SERVER, (0x0a01_0001, 8_080));
     let datagram = |from, to| identified(9, packet(Protocol::Udp, from, to, TcpFlags::empty()));
     let segment = |from, to| identified(9, tcp(from, to, ACK, 77, 5));
-    let makers: [Make<'_>; 2] = [&datagram, &segment];
-    for make in makers {
-        let orders = [
-            [make(CLIENT, virtual_server), make(CLIENT, real_server)],
-            [make(real_server, CLIENT), make(virtual_server, CLIENT)],
-        ];
-        for [one, other] in orders {
-            let mut tracker = Tracker::default();
-            tracker.track(at(0), &one);
-            tracker.track(at(1), &other);
-            let legs = tracker.under_way().into_iter();
-            let second: Vec<Endpoint> = legs
-                .filter(|connection| connection.is_second_leg)
-                .map(|connection| connection.server)
-                .collect();
-            assert_eq!(tracker.inferred().second_legs, 1);
-            assert!(
-                second == [endpoint(real_server)] || second == [endpoint(CLIENT)],
-                "{second:?}"
-            );
-        }
+    let from_client = |make: Make<'_>| [make(CLIENT, virtual_server), make(CLIENT, real_server)];
+    let from_server = |make: Make<'_>| [make(real_server, CLIENT), make(virtual_server, CLIENT)];
+    let orders = [
+        from_client(&datagram),
+        from_client(&segment),
+        from_server(&segment),
+    ];
+    for [one, other] in orders {
+        let mut tracker = Tracker::default();
+        tracker.track(at(0), &one);
+        tracker.track(at(1), &other);
+        let legs = tracker.under_way().into_iter();
+        let second: Vec<Endpoint> = legs
+            .filter(|connection| connection.is_second_leg)
+            .flat_map(|connection| [connection.client, connection.server])
+            .collect();
+        assert_eq!(tracker.inferred().second_legs, 1);
+        assert_eq!(second.len(), 2);
+        assert!(second.contains(&endpoint(real_server)), "{second:?}");
     }
 }
 
@@ -605,7 +639,7 @@ proptest! {
     ) {
         let mut tracker = Tracker::default();
         let (mut now, mut highest) = (0, 0);
-        for &(client, server, back, flags, sequence, pause) in &packets {
+        for (number, &(client, server, back, flags, sequence, pause)) in (1..).zip(&packets) {
             now += pause * 1_000;
             let (client, server) = ((1, 40_000 + client), (1, 80 + server));
             let (from, to) = if back { (server, client) } else { (client, server) };
@@ -615,6 +649,8 @@ proptest! {
             } else {
                 tcp(from, to, flags, sequence, sequence)
             };
+            // Each another, for none to be a copy.
+            let decoded = identified(number, decoded);
             let observed = observe(&mut tracker, at(now), &decoded);
             prop_assert_eq!(observed.begins, observed.connection == highest + 1);
             highest = highest.max(observed.connection);
