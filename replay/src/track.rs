@@ -238,8 +238,12 @@ impl Tracker {
             let next = self.free.last().copied();
             let place = found.map(|(place, _)| place).or(next);
             let place = place.unwrap_or(self.flows.len() as u32);
-            self.legs
-                .begin(now, decoded, Place(place, self.connections))
+            let connection = Place(place, self.connections);
+            if has_legs {
+                self.legs.begin(now, decoded, connection)
+            } else {
+                Leg::First
+            }
         } else {
             Leg::First
         };

@@ -373,6 +373,21 @@ fn a_scan_is_no_director() {
     }
 }
 
+#[test]
+fn nothing_is_inferred_where_time_stands_still() {
+    for (is_its_own, second_legs) in [(true, 1), (false, 0)] {
+        let mut tracker = Tracker::default();
+        for server in [SERVER, (0x0a01_0001, 8_080)] {
+            let syn = tcp(CLIENT, server, SYN, 7, 0);
+            assert_eq!(
+                tracker.track_at(at(0), is_its_own, &syn).is_some(),
+                !is_its_own || server == SERVER
+            );
+        }
+        assert_eq!(tracker.inferred().second_legs, second_legs);
+    }
+}
+
 /// Old Linux gives the first packets of sockets that are opened at once the same identification.
 #[test]
 fn queries_to_one_resolver_are_no_legs() {
