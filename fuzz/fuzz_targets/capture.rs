@@ -108,7 +108,7 @@ fn read(bytes: &[u8]) -> Option<(Vec<TracePacket>, Vec<EndpointCount>)> {
     );
     // That a connection is a second leg may show after it has begun.
     let all = ended.len() as u64;
-    assert!(connections <= all && connections + inferred.second_legs >= all);
+    assert!(connections <= all && connections + inferred.second_leg_packets >= all);
     let (mut told, mut told_length, mut told_payload) = (0, 0, 0);
     let mut endpoints = Endpoints::default();
     for connection in &ended {
