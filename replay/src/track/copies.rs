@@ -14,21 +14,19 @@ const LATEST: u64 = (1_000_000 >> UNIT_BITS) + 1;
 const UNIT_BITS: u32 = 10;
 /// Of an entry, the time; the rest is the print. Times repeat after 17 s.
 const TIME: u64 = (1 << 24) - 1;
-/// Packets that share a place; the one that came first makes room.
-const WAYS: usize = 4;
-/// With what is in them, as much as a thirtieth of a core's second cache.
-const PLACES: usize = 1 << 11;
+/// With two packets in each of them, as much as a thirtieth of a core's second cache.
+const PLACES: usize = 1 << 12;
 
 /// The packets of the last millisecond.
 pub(super) struct Copies {
-    /// By the lowest bits of the print.
-    recent: Vec<[u64; WAYS]>,
+    /// By the lowest bits of the print: the latest packet, and the one before it.
+    recent: Vec<[u64; 2]>,
 }
 
 impl Default for Copies {
     fn default() -> Self {
         Self {
-            recent: vec![[0; WAYS]; PLACES],
+            recent: vec![[0; 2]; PLACES],
         }
     }
 }
@@ -52,16 +50,12 @@ impl Copies {
         );
         let time = now.0 >> UNIT_BITS & TIME;
         let place = &mut self.recent[print as usize % PLACES];
-        let age = |entry: u64| time.wrapping_sub(entry) & TIME;
-        let known = place
-            .iter()
-            .position(|&entry| (entry ^ print) & !TIME == 0 && age(entry) < LATEST);
+        let [latest, other] = *place;
+        *place = [print & !TIME | time, latest];
+        let is_it =
+            |entry: u64| (entry ^ print) & !TIME == 0 && time.wrapping_sub(entry) & TIME < LATEST;
+        let is_known = is_it(latest) | is_it(other);
         let is_syn = packet.protocol == Protocol::Tcp && packet.flags.contains(TcpFlags::SYN);
-        let way = known.unwrap_or_else(|| {
-            let oldest = (0..WAYS).max_by_key(|&way| age(place[way]));
-            oldest.unwrap_or(0)
-        });
-        place[way] = print & !TIME | time;
-        known.is_some() && (decoded.identification != 0 || is_syn)
+        is_known && (decoded.identification != 0 || is_syn)
     }
 }
