@@ -218,6 +218,7 @@ impl Run {
             self.director.settle();
             self.take_decisions();
             self.rows.clear();
+            self.decided.clear();
         }
     }
 

@@ -18,7 +18,7 @@ pub use holding::Holding;
 pub use retention::Retention;
 pub use survey::{EndpointCount, Endpoints};
 
-use equipoise_core::{FlowId, Packet, Quiet, ServiceKey, TcpFlags, Timestamp};
+use equipoise_core::{FlowId, Packet, Protocol, Quiet, ServiceKey, TcpFlags, Timestamp};
 use hashbrown::HashTable;
 
 use crate::decode::Decoded;
@@ -76,8 +76,8 @@ pub struct Inferred {
     pub second_leg_packets: u64,
 }
 
-/// Flows at hand without a look into the index: as much as a core's nearest cache takes.
-const RECENT: usize = 512;
+/// Flows at hand without a look into the index: 8 KB of them stay in a core's nearest cache.
+const RECENT: usize = 1_024;
 const NOWHERE: (u32, u32) = (0, u32::MAX);
 
 /// Of [`Observed`] what is not in the flow: so much fits into a register.
@@ -234,7 +234,7 @@ impl Tracker {
         // Before the flow is written, for the look-up not to wait until that has reached memory.
         let leg = if begins {
             self.connections += 1;
-            self.tcp_connections += u64::from(packet.protocol == equipoise_core::Protocol::Tcp);
+            self.tcp_connections += u64::from(packet.protocol == Protocol::Tcp);
             let next = self.free.last().copied();
             let place = found.map(|(place, _)| place).or(next);
             let place = place.unwrap_or(self.flows.len() as u32);
