@@ -8,7 +8,9 @@
 pub mod capture;
 mod decisions;
 pub mod decode;
+mod feed;
 pub mod inspect;
+mod leader;
 mod meter;
 pub mod policy;
 mod record;

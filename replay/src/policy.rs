@@ -30,6 +30,8 @@ pub struct Chosen {
     pub execution: Execution,
     /// What share the weights promise.
     pub promise: Promise,
+    /// Whether it is known to choose a server whenever all are usable.
+    pub always_chooses: bool,
 }
 
 /// Why a policy could not be had.
@@ -135,6 +137,7 @@ impl Policies {
             policy: component,
             parameters,
             promise: entry.promise,
+            always_chooses: entry.always_chooses,
         })
     }
 
@@ -168,6 +171,7 @@ impl Policies {
             policy: component,
             parameters: given.to_vec(),
             promise: Promise::None,
+            always_chooses: false,
         })
     }
 

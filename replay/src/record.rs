@@ -10,6 +10,8 @@ use equipoise_reports::model;
 use equipoise_reports::stats::{Gauge, Histogram};
 use equipoise_reports::timeline::{self, Axis};
 
+use crate::feed::{IGNORED, Ignored, ignored_place};
+
 /// As they are declared, so that one's place is its number.
 const REASONS: [model::Reason; 6] = [
     model::Reason::Scheduled,
@@ -46,7 +48,8 @@ pub(crate) struct ServiceFacts {
     reasons: [u64; REASONS.len()],
     /// How many were refused why, by the place of the name.
     refused: [u64; REFUSALS.len()],
-    pub(crate) ignored: BTreeMap<String, u64>,
+    /// How many packets created no connection why, by the place of the name.
+    ignored: [u64; IGNORED.len()],
     pub(crate) overloaded_answers: u64,
     pub(crate) servers: Vec<ServerFacts>,
     pub(crate) timeline: timeline::Recorder,
@@ -92,7 +95,7 @@ impl Recorder {
         self.services.push(ServiceFacts {
             reasons: [0; REASONS.len()],
             refused: [0; REFUSALS.len()],
-            ignored: BTreeMap::new(),
+            ignored: [0; IGNORED.len()],
             overloaded_answers: 0,
             servers: (0..servers).map(|_| server()).collect(),
             timeline: timeline::Recorder::new(self.axis, origin, servers),
@@ -100,26 +103,12 @@ impl Recorder {
         });
     }
 
-    pub(crate) fn ignore(&mut self, service: ServiceIndex, why: CannotCreate, packets: u64) {
-        let name = match why {
-            CannotCreate::Reset => "reset",
-            CannotCreate::MidStream => "mid-stream",
-            CannotCreate::FtpData => "ftp-data",
-            _ => "protocol",
-        };
-        self.ignore_many(service, name, packets);
-    }
-
-    fn ignore_many(&mut self, service: ServiceIndex, name: &str, packets: u64) {
-        let Some(facts) = self.services.get_mut(service.0 as usize) else {
-            return;
-        };
-        match facts.ignored.get_mut(name) {
-            Some(count) => *count += packets,
-            None if packets > 0 => {
-                facts.ignored.insert(name.to_owned(), packets);
+    /// Takes in what the director could not create a connection for.
+    pub(crate) fn note_ignored(&mut self, ignored: &Ignored) {
+        for (facts, ignored) in self.services.iter_mut().zip(ignored.by_service()) {
+            for (own, more) in facts.ignored.iter_mut().zip(ignored) {
+                *own += more;
             }
-            None => {}
         }
     }
 }
@@ -133,11 +122,12 @@ impl ServiceFacts {
 
     /// How many were refused why.
     pub(crate) fn refused(&self) -> BTreeMap<String, u64> {
-        let counted = REFUSALS.into_iter().zip(self.refused);
-        let counted = counted.filter(|&(_, count)| count > 0);
-        counted
-            .map(|(name, count)| (name.to_owned(), count))
-            .collect()
+        by_name(REFUSALS, self.refused)
+    }
+
+    /// How many packets created no connection why.
+    pub(crate) fn ignored(&self) -> BTreeMap<String, u64> {
+        by_name(IGNORED, self.ignored)
     }
 
     /// Where the timeline ends: at `end`, or at the number of connections.
@@ -209,12 +199,25 @@ impl Observer for Recorder {
     }
 
     fn refused_later_packets(&mut self, service: ServiceIndex, packets: u64) {
-        self.ignore_many(service, "mid-stream", packets);
+        if let Some(facts) = self.services.get_mut(service.0 as usize) {
+            facts.ignored[ignored_place(CannotCreate::MidStream)] += packets;
+        }
     }
 
     fn faulted(&mut self, report: &FaultReport) {
         self.faults.push(report.clone());
     }
+}
+
+/// Those that are not 0.
+fn by_name<const N: usize>(names: [&str; N], counts: [u64; N]) -> BTreeMap<String, u64> {
+    let counted = names
+        .into_iter()
+        .zip(counts)
+        .filter(|&(_, count)| count > 0);
+    counted
+        .map(|(name, count)| (name.to_owned(), count))
+        .collect()
 }
 
 /// The report's name for a reason.

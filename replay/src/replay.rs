@@ -5,26 +5,26 @@
 
 mod facts;
 mod progress;
+mod runs;
 mod services;
 
 pub use progress::{Phase, Progress, Watcher};
-
-use std::sync::Arc;
 
 use equipoise_core::{ConfigError, Fault, KernelProfile, Parameter, Settings, Timestamp};
 use equipoise_reports::Report;
 use equipoise_reports::model;
 use equipoise_schedulers::registry;
-use rayon::prelude::*;
 
 use crate::capture::{CaptureError, Source};
 use crate::decisions::{Decisions, Spool};
 use crate::decode::Decoder;
+use crate::feed::Clock;
 use crate::policy::{Chosen, Policies, PolicyError, label_of};
-use crate::run::{Clock, Common, Run};
+use crate::run::{Common, Run};
 use crate::setup::{Setup, SetupError};
 use crate::trace::{Event, Trace};
 use crate::track::{Holding, Retention, Tracker};
+use runs::Runs;
 use services::{Survey, Watch};
 
 /// What applies to all runs.
@@ -45,6 +45,9 @@ pub struct Options {
     /// Every run takes in every packet, also those that can change nothing in it: slower, and the
     /// same result, which is what it is for.
     pub pass_all: bool,
+    /// Every run has a connection table of its own, also where several could share one: slower, and
+    /// the same result, which is what it is for.
+    pub apart: bool,
 }
 
 impl Default for Options {
@@ -57,6 +60,7 @@ impl Default for Options {
             decisions: false,
             decoder: Decoder::default(),
             pass_all: false,
+            apart: false,
         }
     }
 }
@@ -183,7 +187,7 @@ pub fn replay(
         more
     };
     let mut more = read(&mut trace, &mut batch);
-    let mut runs = Vec::new();
+    let mut runs = Runs::default();
     if more {
         let start = batch.iter().find_map(start_of).unwrap_or_default();
         let common = Common {
@@ -194,7 +198,7 @@ pub fn replay(
             fallback: fallback.clone(),
         };
         let names = trace.captures().map(|capture| capture.name.to_owned());
-        runs = start_runs(&plans, &common, &names.collect(), options.decisions)?;
+        runs = Runs::start(&plans, &common, &names.collect(), options)?;
     }
     let mut is_partial = false;
     // Within the pool from here on: handing each batch over to it would wake a thread each time.
@@ -207,16 +211,14 @@ pub fn replay(
             // The next batch is read while the runs take in this one.
             (more, ()) = rayon::join(
                 || reads && read(&mut trace, &mut next),
-                || runs.par_iter_mut().for_each(|run| run.feed(&batch)),
+                || runs.feed(&batch),
             );
-            for run in &mut runs {
-                run.flows.tell(trace.tracker());
-            }
+            runs.tell_flows(trace.tracker());
             std::mem::swap(&mut batch, &mut next);
         }
         if is_partial {
             trace.break_off(&mut batch);
-            runs.par_iter_mut().for_each(|run| run.feed(&batch));
+            runs.feed(&batch);
         }
     });
     trace.ended().for_each(|ended| watch.count(&ended));
@@ -230,7 +232,7 @@ pub fn replay(
         return Err(services::nothing_matched(&setup, &watch));
     }
     let end = trace.now();
-    pool.install(|| runs.par_iter_mut().for_each(|run| run.finish(end)));
+    let mut runs = pool.install(|| runs.finish(end));
     let spools: Vec<Spool> = runs.iter_mut().filter_map(Run::take_spool).collect();
     let facts = facts::Facts {
         setup: &setup,
@@ -330,26 +332,6 @@ fn settings_of(setup: &Setup) -> Settings {
         timeouts: setup.timeouts,
         batching: true,
     }
-}
-
-fn start_runs(
-    plans: &[Plan],
-    common: &Common<'_>,
-    captures: &Arc<[String]>,
-    with_decisions: bool,
-) -> Result<Vec<Run>, ReplayError> {
-    let mut runs = Vec::new();
-    for Plan { label, chosen } in plans {
-        let spool = if with_decisions {
-            let spool = Spool::new(label.clone(), Arc::clone(captures));
-            Some(spool.map_err(|source| ReplayError::System { source })?)
-        } else {
-            None
-        };
-        let run = Run::start(label.clone(), chosen.clone(), common, spool);
-        runs.push(run.map_err(|(place, error)| start_error(chosen, common, place, error))?);
-    }
-    Ok(runs)
 }
 
 fn start_error(

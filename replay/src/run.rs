@@ -6,25 +6,29 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use equipoise_core::{
-    ConfigError, Decision, Director, Endpoint, FaultReport, FlowId, Outcome, Policy, Quiet,
-    QuietSide, Scheduling, Settings, Tag, Timestamp,
+    ConfigError, Decision, Director, Endpoint, FaultReport, Policy, Scheduling, Settings, Tag,
+    Timestamp,
 };
 use equipoise_reports::timeline::Axis;
 
 use crate::decisions::{Row, Spool};
+use crate::feed::{Clock, Feed};
+use crate::leader::{Leader, Part};
 use crate::meter::{Meter, Metered};
 use crate::policy::Chosen;
 use crate::record::Recorder;
 use crate::setup::Service;
 use crate::trace::{Event, TracePacket};
-use crate::track::{Told, Tracker};
 
 /// One policy, or each service's own, over the whole trace.
 pub(crate) struct Run {
     pub(crate) label: String,
     /// What decides for each service.
     pub(crate) chosen: Vec<Chosen>,
-    pub(crate) director: Director<Recorder>,
+    pub(crate) feed: Feed<Recorder>,
+    /// Another director takes in the trace, and this run's follows it.
+    pub(crate) follows: bool,
+    is_finished: bool,
     pub(crate) meter: Arc<Meter>,
     /// The first fault, and the packets that were being decided: the first and the last.
     pub(crate) fault: Option<(FaultReport, Option<Row>, Option<Row>)>,
@@ -34,71 +38,6 @@ pub(crate) struct Run {
     decided: VecDeque<Option<Decision>>,
     spool: Option<Spool>,
     next_tag: u64,
-    clock: Clock,
-    /// Flows that got an entry, and that lost it, since they were last asked for.
-    pub(crate) flows: FlowChanges,
-}
-
-/// Which flows got an entry in a run's director, and which lost it.
-#[derive(Default)]
-pub(crate) struct FlowChanges {
-    made: Vec<FlowId>,
-    gone: Vec<FlowId>,
-}
-
-impl FlowChanges {
-    /// Tells the tracker, which keeps a flow as long as some director has an entry for it.
-    pub(crate) fn tell(&mut self, tracker: &mut Tracker) {
-        for flow in self.made.drain(..) {
-            tracker.entry_made(flow);
-        }
-        for flow in self.gone.drain(..) {
-            tracker.entry_gone(flow);
-        }
-    }
-}
-
-/// From the trace's time to the run's.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock {
-    /// Where the run begins: t0, where it is known by then.
-    pub(crate) start: Timestamp,
-    pub(crate) scale: f64,
-    /// The time of the first packet that has one; packets before it are taken at the start.
-    t0: Option<Timestamp>,
-}
-
-impl Clock {
-    pub(crate) fn new(start: Timestamp, scale: f64) -> Self {
-        Self {
-            start,
-            scale,
-            t0: None,
-        }
-    }
-
-    /// t0 + (t − t0) · scale, to the nanosecond.
-    fn at(&mut self, packet: &TracePacket) -> Timestamp {
-        if self.t0.is_none() && packet.raw_time_ns.is_some() {
-            self.t0 = Some(packet.time);
-        }
-        self.scaled(packet.time)
-    }
-
-    fn scaled(&self, time: Timestamp) -> Timestamp {
-        let t0 = self.t0.unwrap_or(time);
-        let elapsed = time.0.saturating_sub(t0.0);
-        #[expect(clippy::float_cmp, reason = "1 is exact, and so must be its result")]
-        let scaled = if self.scale == 1.0 {
-            elapsed
-        } else {
-            // Not negative; saturates where the product is beyond 2^64.
-            #[expect(clippy::cast_sign_loss, reason = "neither factor is negative")]
-            let scaled = (elapsed as f64 * self.scale).round() as u64;
-            scaled
-        };
-        Timestamp(self.start.0.saturating_add(scaled))
-    }
 }
 
 /// What timelines run over: connections where time stands still.
@@ -160,94 +99,106 @@ impl Run {
         let mut run = Self {
             label,
             chosen,
-            director,
+            feed: Feed::new(director, common.clock),
+            follows: false,
+            is_finished: false,
             meter,
             fault: None,
             rows: VecDeque::new(),
             decided: VecDeque::new(),
             spool,
             next_tag: 0,
-            clock: common.clock,
-            flows: FlowChanges::default(),
         };
-        run.note_faults();
+        run.note_faults(0, &[]);
         Ok(run)
     }
 
     /// Takes in what happens next in the trace.
     pub(crate) fn feed(&mut self, batch: &[Event]) {
         for event in batch {
-            if self.director.is_stopped() {
+            if self.feed.director.is_stopped() {
                 break;
             }
             match event {
                 Event::Packet(packet) => self.take_packet(packet),
-                Event::Told(told) => self.take_told(told),
+                Event::Told(told) => self.feed.take_told(told),
             }
-            let observer = &self.director.observer;
+            let observer = &self.feed.director.observer;
             if !observer.fresh.is_empty() || !observer.faults.is_empty() {
                 self.take_decisions();
             }
         }
-        self.director
-            .take_flow_changes(&mut self.flows.made, &mut self.flows.gone);
+        self.feed.note_flows();
     }
 
     fn take_packet(&mut self, packet: &TracePacket) {
-        let tag = Tag(self.next_tag);
-        let now = self.clock.at(packet);
-        let flow = packet.observed.flow;
-        let outcome = self.director.packet_of_flow(now, flow, &packet.packet, tag);
-        match outcome {
-            Outcome::Decision => {
-                self.next_tag += 1;
-                self.rows.push_back(Row::of(packet));
-                if self.spool.is_some() {
-                    self.decided.push_back(None);
-                }
+        if self.feed.take_packet(packet, Tag(self.next_tag)) {
+            self.next_tag += 1;
+            self.rows.push_back(Row::of(packet));
+            if self.spool.is_some() {
+                self.decided.push_back(None);
             }
-            Outcome::CannotCreate { service, why } => {
-                self.director.observer.ignore(service, why, 1);
-            }
-            _ => {}
-        }
-        if let Some(elapsed_ns) = packet.observed.first_response_ns {
-            self.director.first_response_of_flow(flow, elapsed_ns);
         }
         if self.rows.len() >= ROWS {
-            self.director.settle();
+            self.feed.director.settle();
             self.take_decisions();
             self.rows.clear();
             self.decided.clear();
         }
     }
 
-    fn take_told(&mut self, told: &Told) {
-        let side = |side: QuietSide| QuietSide {
-            last: self.clock.scaled(side.last),
-            ..side
-        };
-        let quiet = Quiet {
-            low: side(told.quiet.low),
-            high: side(told.quiet.high),
-        };
-        let unserved = self.director.quiet(told.flow, &told.sample, &quiet);
-        for (why, side) in unserved.into_iter().zip([quiet.low, quiet.high]) {
-            if let Some((service, why)) = why {
-                self.director.observer.ignore(service, why, side.packets);
+    /// Takes in what the leader wrote down, unless a policy's failure has ended the run.
+    pub(crate) fn follow(&mut self, part: Part<'_>) {
+        if self.feed.director.is_stopped() {
+            return;
+        }
+        let Part {
+            script,
+            now,
+            rows,
+            first_tag,
+        } = part;
+        self.feed.director.follow(script, now);
+        self.note_faults(first_tag, rows);
+        let mut fresh = std::mem::take(&mut self.feed.director.observer.fresh);
+        // Those of one service are in order already.
+        fresh.sort_by_key(|decision| decision.tag);
+        for decision in fresh.drain(..) {
+            let place = decision.tag.0.wrapping_sub(first_tag) as usize;
+            if let Some(row) = rows.get(place) {
+                write_row(&mut self.spool, &self.feed.director, row, &decision);
             }
         }
+        self.feed.director.observer.fresh = fresh;
     }
 
     /// Ends the run at the time of the trace's last packet, held back or not: everything that waits
     /// is decided, every open connection counted.
     pub(crate) fn finish(&mut self, end: Timestamp) {
-        if !self.director.is_stopped() {
-            self.director.advance(self.clock.scaled(end));
+        if !self.feed.director.is_stopped() {
+            let end = self.feed.end_time(end);
+            self.feed.director.advance(end);
         }
-        self.director.settle();
+        self.feed.director.settle();
         self.take_decisions();
-        self.director.finish();
+        self.feed.director.finish();
+        self.feed.director.observer.note_ignored(&self.feed.ignored);
+        self.finish_spool();
+    }
+
+    /// [`Run::finish`] of a run that follows; again of no effect.
+    pub(crate) fn finish_following(&mut self, leader: &Leader) {
+        if self.is_finished {
+            return;
+        }
+        self.is_finished = true;
+        let director = &mut self.feed.director;
+        director.finish_following(&leader.feed.director);
+        director.observer.note_ignored(&leader.feed.ignored);
+        self.finish_spool();
+    }
+
+    fn finish_spool(&mut self) {
         if let Some(spool) = &mut self.spool {
             spool.finish();
         }
@@ -259,45 +210,57 @@ impl Run {
     }
 
     fn take_decisions(&mut self) {
-        self.note_faults();
         let first = self.next_tag - self.rows.len() as u64;
-        for decision in self.director.observer.fresh.drain(..) {
+        if !self.feed.director.observer.faults.is_empty() {
+            let rows: Vec<Row> = self.rows.iter().copied().collect();
+            self.note_faults(first, &rows);
+        }
+        for decision in self.feed.director.observer.fresh.drain(..) {
             let place = decision.tag.0.wrapping_sub(first) as usize;
             if let Some(slot) = self.decided.get_mut(place) {
                 *slot = Some(decision);
             }
         }
-        let Some(spool) = &mut self.spool else {
-            return;
-        };
         while let Some((Some(decision), row)) = self.decided.front().zip(self.rows.front()) {
-            let service = self.director.service(decision.service);
-            let server = decision
-                .server
-                .and_then(|id| self.director.server(decision.service, id));
-            let real = service.zip(server).map(|(service, server)| Endpoint {
-                address: server.config.address,
-                port: service.real_port(server.config.port, row.service.port),
-            });
-            spool.write(row, decision, real);
+            write_row(&mut self.spool, &self.feed.director, row, decision);
             self.decided.pop_front();
             self.rows.pop_front();
         }
     }
 
-    fn note_faults(&mut self) {
-        for report in std::mem::take(&mut self.director.observer.faults) {
+    /// `rows` are the packets that may be named, the first of them by the tag `oldest`.
+    fn note_faults(&mut self, oldest: u64, rows: &[Row]) {
+        for report in std::mem::take(&mut self.feed.director.observer.faults) {
             if self.fault.is_none() {
-                let oldest = self.next_tag - self.rows.len() as u64;
                 let row = |tag: Option<Tag>| {
                     let place = tag?.0.checked_sub(oldest)?;
-                    self.rows.get(place as usize).copied()
+                    rows.get(place as usize).copied()
                 };
                 let (first, last) = (row(report.first), row(report.last));
                 self.fault = Some((report, first, last));
             }
         }
     }
+}
+
+fn write_row(
+    spool: &mut Option<Spool>,
+    director: &Director<Recorder>,
+    row: &Row,
+    decision: &Decision,
+) {
+    let Some(spool) = spool else {
+        return;
+    };
+    let service = director.service(decision.service);
+    let server = decision
+        .server
+        .and_then(|id| director.server(decision.service, id));
+    let real = service.zip(server).map(|(service, server)| Endpoint {
+        address: server.config.address,
+        port: service.real_port(server.config.port, row.service.port),
+    });
+    spool.write(row, decision, real);
 }
 
 /// A seed for each service, from the run's (`SplitMix64`, Steele, Lea and Flood 2014).

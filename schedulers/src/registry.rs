@@ -20,6 +20,8 @@ pub struct Entry {
     pub parameters: &'static [ParameterSpec],
     /// How it means to share connections out.
     pub promise: Promise,
+    /// Whether it chooses a server whenever all are usable.
+    pub always_chooses: bool,
     /// Starts native instances.
     pub native: &'static dyn Policy,
     /// The component, where this build embeds it.
@@ -34,6 +36,7 @@ impl Entry {
             needs: A::NEEDS,
             parameters: A::PARAMETERS,
             promise: A::PROMISE,
+            always_chooses: A::ALWAYS_CHOOSES,
             native: &NativePolicy::<A>::NEW,
             component,
         }

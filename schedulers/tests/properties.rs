@@ -6,7 +6,7 @@
 mod traffic;
 
 use equipoise_core::batch::{KIND_SHIFT, Kind, NO_DESTINATION};
-use equipoise_core::{Needs, STATUS_OVERLOADED, ServerId};
+use equipoise_core::{Needs, STATUS_OVERLOADED, Server, ServerId};
 use equipoise_schedulers::registry::{self, Entry};
 use proptest::prelude::*;
 use traffic::{SERVICE, Site, Step, list, start};
@@ -93,7 +93,14 @@ fn play(entry: &Entry, steps: &[Step], switches: bool, seed: u64) -> Vec<Option<
 }
 
 fn check(entry: &Entry, site: &Site, chosen: Option<ServerId>) {
+    let is_usable = |server: &Server| server.weight > 0 && server.status & STATUS_OVERLOADED == 0;
     let Some(id) = chosen else {
+        let could_choose = !site.list.is_empty() && site.list.iter().all(is_usable);
+        assert!(
+            !(entry.always_chooses && could_choose),
+            "{}: a refusal",
+            entry.name
+        );
         return;
     };
     let listed = site.list.iter().find(|server| server.id == id);

@@ -25,6 +25,8 @@ use timers::Timers;
 pub(crate) type Slot = u32;
 /// No entry.
 pub(crate) const NO_SLOT: Slot = u32::MAX;
+/// Of a connection that was refused: no binding has this word.
+const NO_SERVER: u32 = u32::MAX;
 
 /// The caller's own number for a protocol and two ends (address and port), whichever of them
 /// sends: dense, from 0, and used again once no director holds it
@@ -92,6 +94,8 @@ pub(crate) struct Connections {
     /// Flows that came to have an entry, and lost it, since the caller last asked.
     created: Vec<FlowId>,
     freed: Vec<FlowId>,
+    /// Of a director that follows: what the connections of its leader are bound to, by slot.
+    followed: Vec<u32>,
     /// Fixed: the order of these indexes never shows.
     hasher: FixedState,
 }
@@ -105,6 +109,33 @@ impl Connections {
     #[inline]
     pub(crate) fn get_mut(&mut self, slot: Slot) -> Option<&mut Entry> {
         self.slab.get_mut(slot)
+    }
+
+    /// The leader's connection in `slot` waits for the server of this arrival.
+    #[inline]
+    pub(crate) fn await_server(&mut self, slot: Slot, number: u32) {
+        let place = slot as usize;
+        if place >= self.followed.len() {
+            self.followed.resize(place + 1, NO_SERVER);
+        }
+        self.followed[place] = Binding::Pending(number).word();
+    }
+
+    /// What the leader's connection in `slot` is bound to.
+    #[inline]
+    pub(crate) fn followed(&self, slot: Slot) -> Option<Binding> {
+        let word = *self.followed.get(slot as usize)?;
+        (word != NO_SERVER).then(|| Binding::of_word(word))
+    }
+
+    /// Binds the leader's connection, to no server where it is refused; false where nobody leads.
+    #[inline]
+    pub(crate) fn bind_followed(&mut self, slot: Slot, server: Option<u32>) -> bool {
+        let Some(binding) = self.followed.get_mut(slot as usize) else {
+            return false;
+        };
+        *binding = server.map_or(NO_SERVER, |id| Binding::Server(id).word());
+        true
     }
 
     /// The connection a packet belongs to, in either direction.

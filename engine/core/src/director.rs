@@ -5,6 +5,7 @@
 
 mod configure;
 mod flows;
+mod follow;
 mod persistence;
 mod quiet;
 mod schedule;
@@ -25,6 +26,7 @@ use crate::{
 };
 
 pub use configure::ConfigError;
+pub use follow::Script;
 pub use quiet::{Quiet, QuietSide};
 
 /// Real servers hold at most this many entries of one service (27 bits of a place, one spare).
@@ -208,7 +210,7 @@ impl<O: Observer> Director<O> {
                 continue;
             };
             if entry.kind() == EntryKind::Connection {
-                self.tell_closed(&entry);
+                self.tell_closed(slot, &entry);
             }
         }
     }
@@ -382,7 +384,7 @@ impl<O: Observer> Director<O> {
         };
         let (binding, service) = (entry.binding(), entry.service);
         let service = &mut self.services[service as usize];
-        service.log(kind, binding, Note::Plain, self.now, around!(self));
+        service.log(kind, slot, binding, Note::Plain, self.now, around!(self));
     }
 
     /// The timer of an entry fired.
@@ -422,16 +424,20 @@ impl<O: Observer> Director<O> {
         } else {
             Note::Plain
         };
-        service.log(kind, entry.binding(), note, at, around!(self));
-        self.tell_closed(&entry);
+        service.log(kind, slot, entry.binding(), note, at, around!(self));
+        self.tell_closed(slot, &entry);
         self.release_template(entry.template());
     }
 
-    fn tell_closed(&mut self, entry: &Entry) {
-        if let Binding::Server(id) = entry.binding() {
-            let flow = flow_of(&entry.key(), 0);
-            self.observer
-                .closed(ServiceIndex(entry.service), id, &flow, &entry.traffic());
+    fn tell_closed(&mut self, slot: Slot, entry: &Entry) {
+        let Binding::Server(id) = entry.binding() else {
+            return;
+        };
+        let (service, traffic) = (ServiceIndex(entry.service), entry.traffic());
+        let flow = flow_of(&entry.key(), 0);
+        match self.observer.script() {
+            Some(script) => script.closed(service, slot, &flow, &traffic),
+            None => self.observer.closed(service, id, &flow, &traffic),
         }
     }
 }

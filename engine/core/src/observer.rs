@@ -3,7 +3,7 @@
 use alloc::string::String;
 
 use crate::connections::Traffic;
-use crate::{Fault, Flow, Timestamp};
+use crate::{Fault, Flow, Script, Timestamp};
 
 /// Position of a virtual service in the director, in the order of adding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -136,6 +136,13 @@ pub trait Observer {
     /// A policy failed. With a fallback the run goes on.
     fn faulted(&mut self, report: &FaultReport) {
         let _ = report;
+    }
+
+    /// Where a director writes down what happens, which then asks no policy: only a [`Script`]
+    /// has one.
+    #[inline]
+    fn script(&mut self) -> Option<&mut Script> {
+        None
     }
 }
 

@@ -251,6 +251,23 @@ impl Service {
         })
     }
 
+    /// Whether nothing but the server of a connection depends on decisions, as long as none is a
+    /// refusal: see [`crate::Director::leader`].
+    pub(crate) fn may_follow(&self) -> bool {
+        let ServiceConfig {
+            persistence,
+            one_packet,
+            ..
+        } = self.config;
+        let are_alike = self.servers.iter().all(|server| {
+            server.is_listed()
+                && server.config.weight > 0
+                && server.config.upper_threshold == 0
+                && server.config.method == self.servers[0].config.method
+        });
+        persistence.is_none() && !one_packet && !self.servers.is_empty() && are_alike
+    }
+
     /// A packet that the policy decides; settled at once where it may not wait.
     pub(crate) fn arrive<O: Observer>(
         &mut self,
@@ -263,6 +280,10 @@ impl Service {
         } else {
             Note::Stateless
         };
+        if let Some(script) = around.observer.script() {
+            script.arrived(self.index, kind, &arrival);
+            return;
+        }
         let word = kind.word(arrival.flow.protocol as u32);
         let at = arrival.at;
         if self.packed_limit > 0 && !self.has_thresholds {
@@ -280,15 +301,20 @@ impl Service {
         self.arrivals.len() as u32
     }
 
-    /// A change at the server that `binding` names.
+    /// A change at the server that `binding` names, of the entry in `slot`.
     pub(crate) fn log<O: Observer>(
         &mut self,
         kind: Kind,
+        slot: Slot,
         binding: Binding,
         note: Note,
         at: Timestamp,
         around: &mut Surroundings<'_, O>,
     ) {
+        if let Some(script) = around.observer.script() {
+            script.changed(self.index, kind, slot, note, at);
+            return;
+        }
         let word = match binding {
             Binding::Pending(number) => kind.word(number | LOCAL),
             Binding::Server(id) => match self.servers[id as usize].place {
@@ -361,8 +387,10 @@ impl Service {
                 self.conclude(arrival, answer, around)
             } else {
                 // After the fault that stopped the service, later arrivals were never asked about.
-                for slot in [arrival.template, arrival.slot] {
-                    around.connections.remove(slot);
+                if !around.connections.bind_followed(arrival.slot, None) {
+                    for slot in [arrival.template, arrival.slot] {
+                        around.connections.remove(slot);
+                    }
                 }
                 None
             };
@@ -447,6 +475,9 @@ impl Service {
         server: Option<u32>,
         around: &mut Surroundings<'_, O>,
     ) {
+        if around.connections.bind_followed(arrival.slot, server) {
+            return;
+        }
         let Some(id) = server else {
             around.connections.remove(arrival.template);
             if let Some(entry) = around.connections.remove(arrival.slot) {

@@ -166,7 +166,7 @@ impl Facts<'_> {
         let Run {
             label,
             chosen,
-            director,
+            feed,
             fault,
             ..
         } = run;
@@ -186,8 +186,8 @@ impl Facts<'_> {
             }
         });
         // The time of the last packet, or of the fault that ended the run.
-        let end = director.now();
-        let facts = director.observer.services;
+        let end = feed.director.now();
+        let facts = feed.director.observer.services;
         let services = facts.into_iter().enumerate().zip(chosen);
         model::Run {
             policy: label,
@@ -227,6 +227,7 @@ impl Facts<'_> {
         let distribution = Distribution::from_counts(&counts);
         let timeline_end = facts.end(axis(self.options.time_scale), end);
         let (reasons, refused) = (facts.reasons(), facts.refused());
+        let ignored_packets = facts.ignored();
         let servers = facts.servers.into_iter().zip(&service.servers).enumerate();
         ServiceRun {
             service: service.config.key.to_string(),
@@ -239,7 +240,7 @@ impl Facts<'_> {
             balance: distribution.balance,
             reasons,
             refused,
-            ignored_packets: facts.ignored,
+            ignored_packets,
             overloaded_answers: facts.overloaded_answers,
             servers: servers
                 .map(|(id, (facts, config))| {

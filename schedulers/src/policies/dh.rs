@@ -24,6 +24,7 @@ impl Algorithm for Dh {
     const SUMMARY: &'static str = "always the same server for a destination address";
     const NEEDS: Needs = Needs::DESTINATION;
     const PROMISE: Promise = Promise::None;
+    const ALWAYS_CHOOSES: bool = true;
 
     fn configure(_: &Setup<'_>) -> Result<Self, String> {
         Ok(Self)

@@ -19,6 +19,7 @@ impl Algorithm for Fo {
     const SUMMARY: &'static str = "all to the greatest weight that is usable";
     const NEEDS: Needs = Needs::empty();
     const PROMISE: Promise = Promise::None;
+    const ALWAYS_CHOOSES: bool = true;
 
     fn configure(_: &Setup<'_>) -> Result<Self, String> {
         Ok(Self)

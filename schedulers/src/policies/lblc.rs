@@ -31,6 +31,7 @@ impl Algorithm for Lblc {
     const NEEDS: Needs = Needs::LOADS.union(Needs::TIME).union(Needs::DESTINATION);
     const PARAMETERS: &'static [ParameterSpec] = &[EXPIRATION, KERNEL];
     const PROMISE: Promise = Promise::None;
+    const ALWAYS_CHOOSES: bool = true;
 
     fn configure(setup: &Setup<'_>) -> Result<Self, String> {
         Ok(Self {

@@ -24,6 +24,7 @@ impl Algorithm for Lc {
     const NEEDS: Needs = Needs::LOADS;
     const PARAMETERS: &'static [ParameterSpec] = &[KERNEL];
     const PROMISE: Promise = Promise::Equal;
+    const ALWAYS_CHOOSES: bool = true;
 
     fn configure(setup: &Setup<'_>) -> Result<Self, String> {
         Ok(Self {

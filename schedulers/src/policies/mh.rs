@@ -66,6 +66,7 @@ impl Algorithm for Mh {
     const NEEDS: Needs = Needs::CLIENT;
     const PARAMETERS: &'static [ParameterSpec] = &[PORT, FALLBACK, INDEX];
     const PROMISE: Promise = Promise::Weights;
+    const ALWAYS_CHOOSES: bool = true;
 
     fn configure(setup: &Setup<'_>) -> Result<Self, String> {
         let index = setup.number(&INDEX);

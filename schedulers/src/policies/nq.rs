@@ -27,6 +27,7 @@ impl Algorithm for Nq {
     const SUMMARY: &'static str = "an idle server if there is one, else as sed";
     const NEEDS: Needs = Needs::LOADS;
     const PROMISE: Promise = Promise::Weights;
+    const ALWAYS_CHOOSES: bool = true;
 
     fn configure(_: &Setup<'_>) -> Result<Self, String> {
         Ok(Self {

@@ -23,6 +23,7 @@ impl Algorithm for Rr {
     const SUMMARY: &'static str = "each server in turn";
     const NEEDS: Needs = Needs::empty();
     const PROMISE: Promise = Promise::Equal;
+    const ALWAYS_CHOOSES: bool = true;
 
     fn configure(_: &Setup<'_>) -> Result<Self, String> {
         Ok(Self { next: 0 })

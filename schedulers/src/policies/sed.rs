@@ -22,6 +22,7 @@ impl Algorithm for Sed {
     const SUMMARY: &'static str = "fewest active connections for its weight, the new one included";
     const NEEDS: Needs = Needs::LOADS;
     const PROMISE: Promise = Promise::Weights;
+    const ALWAYS_CHOOSES: bool = true;
 
     fn configure(_: &Setup<'_>) -> Result<Self, String> {
         Ok(Self {

@@ -53,6 +53,7 @@ impl Algorithm for Sh {
     const NEEDS: Needs = Needs::CLIENT;
     const PARAMETERS: &'static [ParameterSpec] = &[PORT, FALLBACK, BITS];
     const PROMISE: Promise = Promise::Weights;
+    const ALWAYS_CHOOSES: bool = true;
 
     fn configure(setup: &Setup<'_>) -> Result<Self, String> {
         Ok(Self {

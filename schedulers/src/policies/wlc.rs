@@ -25,6 +25,7 @@ impl Algorithm for Wlc {
     const NEEDS: Needs = Needs::LOADS;
     const PARAMETERS: &'static [ParameterSpec] = &[KERNEL];
     const PROMISE: Promise = Promise::Weights;
+    const ALWAYS_CHOOSES: bool = true;
 
     fn configure(setup: &Setup<'_>) -> Result<Self, String> {
         Ok(Self {

@@ -31,6 +31,7 @@ impl Algorithm for Wrr {
     const SUMMARY: &'static str = "each server in turn, as often as its weight says";
     const NEEDS: Needs = Needs::empty();
     const PROMISE: Promise = Promise::Weights;
+    const ALWAYS_CHOOSES: bool = true;
 
     fn configure(_: &Setup<'_>) -> Result<Self, String> {
         Ok(Self {

@@ -48,14 +48,14 @@ pub(crate) enum Binding {
 }
 
 impl Binding {
-    const fn word(self) -> u32 {
+    pub(super) const fn word(self) -> u32 {
         match self {
             Self::Server(id) => id,
             Self::Pending(number) => number | PENDING,
         }
     }
 
-    const fn of_word(word: u32) -> Self {
+    pub(super) const fn of_word(word: u32) -> Self {
         if word & PENDING == 0 {
             Self::Server(word)
         } else {

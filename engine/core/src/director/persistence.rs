@@ -161,12 +161,19 @@ impl<O: Observer> Director<O> {
             Kind::PlacedInactive
         };
         let service = &mut self.services[index.0 as usize];
-        service.log(kind, Binding::Server(id), note, self.now, around!(self));
+        service.log(
+            kind,
+            slot,
+            Binding::Server(id),
+            note,
+            self.now,
+            around!(self),
+        );
     }
 
     fn free_one_packet(&mut self, slot: Slot) {
         if let Some(entry) = self.connections.remove(slot) {
-            self.tell_closed(&entry);
+            self.tell_closed(slot, &entry);
         }
     }
 
@@ -217,7 +224,7 @@ impl<O: Observer> Director<O> {
         };
         let (binding, service) = (entry.binding(), entry.service);
         let service = &mut self.services[service as usize];
-        service.log(Kind::GoneInactive, binding, note, at, around!(self));
+        service.log(Kind::GoneInactive, slot, binding, note, at, around!(self));
     }
 }
 

@@ -63,7 +63,11 @@ impl<O: Observer> Director<O> {
                 overloaded: false,
             });
         } else {
-            let binding = Binding::Pending(service.next_arrival());
+            let binding = match self.observer.script() {
+                // Any will do: they differ in nothing that matters here.
+                Some(_) => Binding::Server(0),
+                None => Binding::Pending(service.next_arrival()),
+            };
             let slot = self.create(index, incoming, binding, NO_SLOT);
             self.arrive(index, incoming, reason, slot, NO_SLOT);
         }

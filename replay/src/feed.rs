@@ -1,0 +1,172 @@
+//! A director and the trace's way into it: the run's time, held-back packets, the flows that the
+//! tracker must keep.
+
+use equipoise_core::{
+    CannotCreate, Director, FlowId, Observer, Outcome, Quiet, QuietSide, ServiceIndex, Tag,
+    Timestamp,
+};
+
+use crate::trace::TracePacket;
+use crate::track::{Told, Tracker};
+
+/// A director that takes in a trace.
+pub(crate) struct Feed<O> {
+    pub(crate) director: Director<O>,
+    /// Flows that got an entry, and that lost it, since they were last asked for.
+    pub(crate) flows: FlowChanges,
+    pub(crate) ignored: Ignored,
+    clock: Clock,
+}
+
+impl<O: Observer> Feed<O> {
+    pub(crate) fn new(director: Director<O>, clock: Clock) -> Self {
+        Self {
+            director,
+            flows: FlowChanges::default(),
+            ignored: Ignored::default(),
+            clock,
+        }
+    }
+
+    /// When the director sees the packet.
+    #[inline]
+    pub(crate) fn time_of(&mut self, packet: &TracePacket) -> Timestamp {
+        self.clock.at(packet)
+    }
+
+    /// Whether it creates a connection, or would: its decision comes, perhaps later.
+    #[inline]
+    pub(crate) fn take_packet(&mut self, packet: &TracePacket, tag: Tag) -> bool {
+        let now = self.time_of(packet);
+        let flow = packet.observed.flow;
+        let outcome = self.director.packet_of_flow(now, flow, &packet.packet, tag);
+        if let Outcome::CannotCreate { service, why } = outcome {
+            self.ignored.count(service, why, 1);
+        }
+        if let Some(elapsed_ns) = packet.observed.first_response_ns {
+            self.director.first_response_of_flow(flow, elapsed_ns);
+        }
+        outcome == Outcome::Decision
+    }
+
+    #[inline]
+    pub(crate) fn take_told(&mut self, told: &Told) {
+        let side = |side: QuietSide| QuietSide {
+            last: self.clock.scaled(side.last),
+            ..side
+        };
+        let quiet = Quiet {
+            low: side(told.quiet.low),
+            high: side(told.quiet.high),
+        };
+        let unserved = self.director.quiet(told.flow, &told.sample, &quiet);
+        for (why, side) in unserved.into_iter().zip([quiet.low, quiet.high]) {
+            if let Some((service, why)) = why {
+                self.ignored.count(service, why, side.packets);
+            }
+        }
+    }
+
+    pub(crate) fn note_flows(&mut self) {
+        self.director
+            .take_flow_changes(&mut self.flows.made, &mut self.flows.gone);
+    }
+
+    /// The time of the trace's last packet, held back or not.
+    pub(crate) fn end_time(&self, end: Timestamp) -> Timestamp {
+        self.clock.scaled(end)
+    }
+}
+
+/// Which flows got an entry in a director, and which lost it.
+#[derive(Default)]
+pub(crate) struct FlowChanges {
+    made: Vec<FlowId>,
+    gone: Vec<FlowId>,
+}
+
+impl FlowChanges {
+    /// Tells the tracker, which keeps a flow as long as some director has an entry for it.
+    pub(crate) fn tell(&mut self, tracker: &mut Tracker) {
+        for flow in self.made.drain(..) {
+            tracker.entry_made(flow);
+        }
+        for flow in self.gone.drain(..) {
+            tracker.entry_gone(flow);
+        }
+    }
+}
+
+/// Why packets for a service created no connection, as the report names it.
+pub(crate) const IGNORED: [&str; 4] = ["reset", "mid-stream", "ftp-data", "protocol"];
+
+/// The place in [`IGNORED`].
+pub(crate) const fn ignored_place(why: CannotCreate) -> usize {
+    match why {
+        CannotCreate::Reset => 0,
+        CannotCreate::MidStream => 1,
+        CannotCreate::FtpData => 2,
+        _ => 3,
+    }
+}
+
+/// Packets that could not create a connection: by service, then by the place of the reason.
+#[derive(Default)]
+pub(crate) struct Ignored(Vec<[u64; IGNORED.len()]>);
+
+impl Ignored {
+    fn count(&mut self, service: ServiceIndex, why: CannotCreate, packets: u64) {
+        let place = service.0 as usize;
+        if place >= self.0.len() {
+            self.0.resize(place + 1, [0; IGNORED.len()]);
+        }
+        self.0[place][ignored_place(why)] += packets;
+    }
+
+    pub(crate) fn by_service(&self) -> &[[u64; IGNORED.len()]] {
+        &self.0
+    }
+}
+
+/// From the trace's time to the run's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    /// Where the run begins: t0, where it is known by then.
+    pub(crate) start: Timestamp,
+    pub(crate) scale: f64,
+    /// The time of the first packet that has one; packets before it are taken at the start.
+    t0: Option<Timestamp>,
+}
+
+impl Clock {
+    pub(crate) fn new(start: Timestamp, scale: f64) -> Self {
+        Self {
+            start,
+            scale,
+            t0: None,
+        }
+    }
+
+    /// t0 + (t − t0) · scale, to the nanosecond.
+    fn at(&mut self, packet: &TracePacket) -> Timestamp {
+        if self.t0.is_none() && packet.raw_time_ns.is_some() {
+            self.t0 = Some(packet.time);
+        }
+        self.scaled(packet.time)
+    }
+
+    fn scaled(&self, time: Timestamp) -> Timestamp {
+        let t0 = self.t0.unwrap_or(time);
+        let elapsed = time.0.saturating_sub(t0.0);
+        #[expect(clippy::float_cmp, reason = "1 is exact, and so must be its result")]
+        let scaled = if self.scale == 1.0 {
+            elapsed
+        } else {
+            // Not negative; saturates where the product is beyond 2^64.
+            #[expect(clippy::cast_sign_loss, reason = "neither factor is negative")]
+            let scaled = (elapsed as f64 * self.scale).round() as u64;
+            scaled
+        };
+        Timestamp(self.start.0.saturating_add(scaled))
+    }
+}
