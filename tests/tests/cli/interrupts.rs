@@ -63,11 +63,10 @@ fn a_replay_reports_what_it_has() {
 
 #[test]
 fn the_signal_is_told_in_the_exit_code() {
-    let scene = Scene::new();
-    scene.folder_of("many", 400);
+    let (scene, shop) = (Scene::new(), shop());
     for (signal, code) in [("-TERM", 143), ("-HUP", 129)] {
-        let child = spawn(&scene, "inspect many many/*.pcap --format json");
-        let ended = signalled(child, &[signal], b"");
+        let child = spawn(&scene, "inspect - --format json");
+        let ended = signalled(child, &[signal], &shop);
         assert_eq!(ended.code, Some(code), "{}", ended.stderr);
         assert!(ended.stdout.contains("\"partial\": true"));
     }
