@@ -84,6 +84,13 @@ impl Decoder {
         }
     }
 
+    /// What [`Decoder::decode`] answers for most packets, which are plain; none for others.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as `Decoder::decode`")]
+    pub(crate) fn decode_plain(self, link_type: u16, bytes: &[u8]) -> Option<Decoded> {
+        lean::decode(&self, link_type, bytes)
+    }
+
     /// What [`Decoder::decode`] answers, without its shorter way for plain packets: the measure
     /// that this way is tested against.
     pub fn decode_fully(

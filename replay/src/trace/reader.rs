@@ -143,23 +143,29 @@ impl Reader {
                 }
                 None => totals.without_time += 1,
             }
-            match decoder.decode(frame.link_type, frame.bytes, frame.original_length) {
+            // Clamped per capture, the merged sequence cannot go back either.
+            let clock = self.clock.max(Timestamp(self.last_ns));
+            let head = |decoded| Head {
+                number: frame.number,
+                raw_time_ns: frame.time_ns,
+                decoded,
+            };
+            // Each way has its own head, taken where it lies: a copy would wait for what has just
+            // been written.
+            if let Some(packet) = decoder.decode_plain(frame.link_type, frame.bytes) {
+                let head = head(packet);
+                self.clock = clock;
+                if !deliver(clock, &head, totals, &mut take) {
+                    self.head = Some(head);
+                    return Ok(true);
+                }
+                continue;
+            }
+            match decoder.decode_fully(frame.link_type, frame.bytes, frame.original_length) {
                 Ok(packet) => {
-                    // Clamped per capture, the merged sequence cannot go back either.
-                    self.clock = self.clock.max(Timestamp(self.last_ns));
-                    // Taken where it lies: a copy would wait for what has just been written.
-                    let head = Head {
-                        number: frame.number,
-                        raw_time_ns: frame.time_ns,
-                        decoded: packet,
-                    };
-                    let is_taken = take(self.clock, &head);
-                    if let Some(time) = frame.time_ns
-                        && time < self.clock.0
-                    {
-                        totals.retimed(self.clock.0 - time);
-                    }
-                    if !is_taken {
+                    let head = head(packet);
+                    self.clock = clock;
+                    if !deliver(clock, &head, totals, &mut take) {
                         self.head = Some(head);
                         return Ok(true);
                     }
@@ -193,4 +199,20 @@ impl Reader {
             None => self.warning.as_ref(),
         }
     }
+}
+
+/// Whether the packet is taken.
+fn deliver(
+    clock: Timestamp,
+    head: &Head,
+    totals: &mut Totals,
+    mut take: impl FnMut(Timestamp, &Head) -> bool,
+) -> bool {
+    let is_taken = take(clock, head);
+    if let Some(time) = head.raw_time_ns
+        && time < clock.0
+    {
+        totals.retimed(clock.0 - time);
+    }
+    is_taken
 }
