@@ -22,8 +22,9 @@ use common::{cpu, job};
 /// Packets of all connections together.
 const PACKETS: u64 = 4_000_000;
 const PACKETS_A_SECOND: u64 = 20_000;
-/// Of a connection, in what is measured in turn.
-const LENGTHS: [u64; 3] = [20, 100, 1_000];
+/// Of a connection, in what is measured in turn. TCP connections of real captures have 34 in the
+/// mean, one of a SYN flood aside (4,520 connections of 24 captures).
+const LENGTHS: [u64; 4] = [20, 34, 100, 1_000];
 const ROUNDS: usize = 5;
 
 fn main() -> Result<(), Box<dyn Error>> {
