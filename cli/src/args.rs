@@ -11,7 +11,9 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Parser, Subcommand, ValueEnum};
 use equipoise_replay::decode::{Decoder, TunnelPort, TunnelPorts};
+use equipoise_replay::replay::MOST_CLIENTS;
 use equipoise_replay::setup::Item;
+use equipoise_replay::transform::{Bound, Selection, Share};
 
 use crate::failure::{Failure, USAGE};
 
@@ -32,6 +34,7 @@ pub(crate) enum Command {
     Replay(Box<Replay>),
     Inspect(Inspect),
     Extract(Extract),
+    Synth(Box<crate::synth::Synth>),
     /// Policies in the box
     Policy {
         #[command(subcommand)]
@@ -69,6 +72,47 @@ pub(crate) fn decoder(tunnels: Option<Tunnels>, ports: &[TunnelPort]) -> Result<
         tunnels,
         ports: TunnelPorts::new(ports.iter().copied()).map_err(|error| wrong(&error))?,
     })
+}
+
+/// Which part of the captures is taken.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Part {
+    /// Take packets from this time on: 2026-11-20T04:00:37Z (without an offset in UTC), or a
+    /// duration since the first packet, such as 90s or 1h30m
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<Bound>,
+
+    /// Take packets before this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<Bound>,
+
+    /// Take this share of the connections, whole: 0.1, 10% or 1/10; which, --seed chooses
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) sample: Option<Share>,
+
+    /// Seed of everything random
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+}
+
+impl Part {
+    pub(crate) fn selection(&self) -> Result<Selection, Failure> {
+        let is_empty = match (self.from, self.to) {
+            (Some(Bound::At(from)), Some(Bound::At(to))) => from >= to,
+            (Some(Bound::After(from)), Some(Bound::After(to))) => from >= to,
+            _ => false,
+        };
+        if is_empty {
+            let line = "--from is not before --to: there is nothing between".to_owned();
+            return Err(Failure(line, USAGE));
+        }
+        Ok(Selection {
+            from: self.from,
+            to: self.to,
+            share: self.sample.unwrap_or(Share::ALL),
+            seed: self.seed,
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -154,10 +198,6 @@ pub(crate) struct Replay {
     #[arg(long, value_name = "NAME")]
     pub(crate) fallback: Option<String>,
 
-    /// Seed of everything random
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) seed: u64,
-
     /// Runs at the same time; the output does not depend on it [default: one per processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
@@ -166,6 +206,19 @@ pub(crate) struct Replay {
     /// and no timer fires
     #[arg(long, value_name = "F", default_value = "1", value_parser = scale, allow_negative_numbers = true)]
     pub(crate) time_scale: f64,
+
+    #[command(flatten)]
+    pub(crate) part: Part,
+
+    /// What happens meanwhile: servers that are added, removed, reweighted, drained, that break down
+    /// and come back, policies that are swapped (TOML, docs/scenario.md)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scenario: Option<PathBuf>,
+
+    /// Put so many clients in place of each, with the same connections at the same times: the
+    /// further ones have another first octet, or another network of an IPv6 site
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_CLIENTS)))]
+    pub(crate) clients: u32,
 
     /// Which packet counts where one is in a tunnel, as directors of method tun see them
     /// [default: outer, or as a table was made]
@@ -222,6 +275,9 @@ pub(crate) struct Inspect {
     /// Services that are shown one by one; the others are summed up
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) top: u32,
+
+    #[command(flatten)]
+    pub(crate) part: Part,
 
     /// Which packet counts where one is in a tunnel, as directors of method tun see them
     /// [default: outer, or as a table was made]

@@ -10,6 +10,7 @@ mod failure;
 mod files;
 mod interrupts;
 mod progress;
+mod synth;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ fn run() -> Result<ExitCode, Failure> {
             commands::replay::run(*replay, order)
         }
         Command::Extract(extract) => commands::extract::run(&extract),
+        Command::Synth(synth) => synth::run(&synth),
         Command::Inspect(inspect) => commands::inspect::run(&inspect),
         Command::Policy {
             command: PolicyCommand::List,

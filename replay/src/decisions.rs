@@ -19,7 +19,7 @@ pub(crate) struct Row {
     raw_time_ns: Option<u64>,
     connection: u64,
     protocol: Protocol,
-    client: Endpoint,
+    pub(crate) client: Endpoint,
     pub(crate) service: Endpoint,
 }
 

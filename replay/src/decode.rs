@@ -91,6 +91,43 @@ impl Decoder {
         lean::decode(&self, link_type, bytes)
     }
 
+    /// What was captured of the payload of a frame that was decoded, its first bytes.
+    #[inline]
+    pub fn payload<'a>(
+        self,
+        link_type: u16,
+        bytes: &'a [u8],
+        original_length: u32,
+        decoded: &Decoded,
+    ) -> &'a [u8] {
+        let payload = match lean::decode(&self, link_type, bytes) {
+            Some(_) => lean::payload(link_type, bytes, decoded.packet.protocol),
+            None => self.payload_fully(link_type, bytes, original_length),
+        };
+        let payload = payload.unwrap_or_default();
+        &payload[..payload.len().min(decoded.payload_length as usize)]
+    }
+
+    #[cold]
+    fn payload_fully(self, link_type: u16, bytes: &[u8], original_length: u32) -> Option<&[u8]> {
+        let mut rest = Rest {
+            bytes,
+            on_wire: original_length,
+        };
+        let mut network = link::network(link_type, &mut rest).ok()?;
+        loop {
+            let ip = network::header(network, &rest).ok()?;
+            let inner = match self.tunnels {
+                Tunnels::Inner => tunnel::inside(&ip, &mut rest, &self.ports).ok()?,
+                Tunnels::Unsaid | Tunnels::Outer => None,
+            };
+            match inner {
+                Some(inner) => network = inner,
+                None => return network::payload(&ip, rest.bytes),
+            }
+        }
+    }
+
     /// What [`Decoder::decode`] answers, without its shorter way for plain packets: the measure
     /// that this way is tested against.
     pub fn decode_fully(

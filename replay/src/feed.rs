@@ -72,9 +72,9 @@ impl<O: Observer> Feed<O> {
             .take_flow_changes(&mut self.flows.made, &mut self.flows.gone);
     }
 
-    /// The time of the trace's last packet, held back or not.
-    pub(crate) fn end_time(&self, end: Timestamp) -> Timestamp {
-        self.clock.scaled(end)
+    /// The run's time at a time of the trace.
+    pub(crate) fn at(&self, time: Timestamp) -> Timestamp {
+        self.clock.scaled(time)
     }
 }
 
@@ -87,12 +87,14 @@ pub(crate) struct FlowChanges {
 
 impl FlowChanges {
     /// Tells the tracker, which keeps a flow as long as some director has an entry for it.
-    pub(crate) fn tell(&mut self, tracker: &mut Tracker) {
+    /// That one knows each of `copies` flows in a row as one.
+    pub(crate) fn tell(&mut self, tracker: &mut Tracker, copies: u32) {
+        let known = |flow: FlowId| FlowId(flow.0 / copies);
         for flow in self.made.drain(..) {
-            tracker.entry_made(flow);
+            tracker.entry_made(known(flow));
         }
         for flow in self.gone.drain(..) {
-            tracker.entry_gone(flow);
+            tracker.entry_gone(known(flow));
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::replay::{Phase, Progress, Watcher};
 use crate::summary;
 use crate::trace::Trace;
 use crate::track::Tracker;
+use crate::transform::Selection;
 use services::Services;
 
 /// How to look.
@@ -21,6 +22,8 @@ use services::Services;
 pub struct Options {
     /// How frames become packets.
     pub decoder: Decoder,
+    /// What of the captures is looked at.
+    pub selection: Selection,
     /// Services that are told one by one; the others are summed up.
     pub top: usize,
 }
@@ -39,7 +42,8 @@ pub fn inspect(
     options: Options,
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome, CaptureError> {
-    let mut trace = Trace::open(sources, options.decoder, Tracker::default())?;
+    let trace = Trace::open(sources, options.decoder, Tracker::default())?;
+    let mut trace = trace.with_selection(options.selection);
     let mut services = Services::default();
     let mut capture_errors = Vec::new();
     let mut batch = Vec::new();
@@ -121,6 +125,7 @@ fn inspection(
         captures,
         protocols,
         skipped_packets: summary::skipped_packets(trace),
+        selection: summary::selection(trace),
         left_out: summary::left_out(trace),
         clock: summary::clock(trace),
         tunnels: summary::tunnels(trace).to_owned(),
@@ -180,6 +185,7 @@ mod tests {
     fn read(watcher: &mut dyn Watcher) -> Inspection {
         let options = Options {
             decoder: Decoder::default(),
+            selection: Selection::default(),
             top: 10,
         };
         let sources = [datagrams(10_000)];

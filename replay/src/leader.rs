@@ -56,7 +56,7 @@ impl Leader {
     /// Lets the rest of the time pass; false where more is left to do, once the runs have followed.
     pub(crate) fn end(&mut self, end: Timestamp) -> bool {
         self.clear();
-        let end = self.feed.end_time(end);
+        let end = self.feed.at(end);
         self.advance(end)
     }
 

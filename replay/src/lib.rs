@@ -15,12 +15,16 @@ mod meter;
 pub mod policy;
 mod record;
 pub mod replay;
+pub mod request;
 mod run;
+pub mod scenario;
 pub mod setup;
 pub mod shell;
 mod summary;
+pub mod synth;
 pub mod table;
 pub mod trace;
 pub mod track;
+pub mod transform;
 
 pub use decisions::{Decisions, DecisionsError};

@@ -3,12 +3,17 @@
 //! Reads the trace once for the runs (and once before, where the service must be found), in
 //! bounded batches that all runs take in side by side. Knows no command line and writes no file.
 
+mod clients;
 mod facts;
 mod progress;
+mod reading;
 mod runs;
 mod services;
 
+pub use clients::MOST_CLIENTS;
 pub use progress::{Phase, Progress, Watcher};
+
+use std::sync::Arc;
 
 use equipoise_core::{ConfigError, Fault, KernelProfile, Parameter, Settings, Timestamp};
 use equipoise_reports::Report;
@@ -21,9 +26,13 @@ use crate::decode::Decoder;
 use crate::feed::Clock;
 use crate::policy::{Chosen, Policies, PolicyError, label_of};
 use crate::run::{Common, Run};
+use crate::scenario::{Scenario, ScenarioError};
 use crate::setup::{Setup, SetupError};
 use crate::trace::{Event, Trace};
 use crate::track::{Holding, Retention, Tracker};
+use crate::transform::Selection;
+use clients::Clients;
+use reading::Reading;
 use runs::Runs;
 use services::{Survey, Watch};
 
@@ -42,6 +51,12 @@ pub struct Options {
     pub decisions: bool,
     /// How frames become packets.
     pub decoder: Decoder,
+    /// What happens meanwhile.
+    pub scenario: Option<Scenario>,
+    /// What of the captures is replayed.
+    pub selection: Selection,
+    /// Every client, so many times: from 1 to [`MOST_CLIENTS`].
+    pub clients: u32,
     /// Every run takes in every packet, also those that can change nothing in it: slower, and the
     /// same result, which is what it is for.
     pub pass_all: bool,
@@ -59,6 +74,9 @@ impl Default for Options {
             fallback: None,
             decisions: false,
             decoder: Decoder::default(),
+            scenario: None,
+            selection: Selection::default(),
+            clients: 1,
             pass_all: false,
             apart: false,
         }
@@ -101,6 +119,9 @@ pub enum ReplayError {
     /// A policy cannot be had.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The scenario does not fit the set-up.
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
     /// A policy did not take its parameters.
     #[error("--policy {policy}: {message}")]
     Parameters {
@@ -120,7 +141,7 @@ pub enum ReplayError {
         source: ConfigError,
     },
     /// There is nothing to replay.
-    #[error("{captures}: no TCP or UDP packet in it ({skipped}); nothing to replay")]
+    #[error("{captures}: no TCP or UDP packet to replay ({skipped})")]
     NoPackets {
         /// The captures.
         captures: String,
@@ -153,7 +174,7 @@ pub fn replay(
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome, ReplayError> {
     let survey = if setup.wants_automatic() {
-        let survey = Survey::read(sources, options.decoder, watcher)?;
+        let survey = Survey::read(sources, options, watcher)?;
         let (protocol, endpoint) = survey.busiest(sources)?;
         setup.add_automatic(protocol, endpoint)?;
         Some(survey)
@@ -161,32 +182,33 @@ pub fn replay(
         None
     };
     let plans = plan(&setup, policies)?;
+    let scenario = match &options.scenario {
+        Some(scenario) => Some(Arc::new(scenario.plan(&setup, policies)?)),
+        None => None,
+    };
     let fallback = match &options.fallback {
         Some(name) => Some(policies.native(name)?),
         None => None,
     };
 
-    let mut watch = Watch::new(&setup);
-    let mut trace = Trace::open(
-        sources,
-        options.decoder,
-        tracker_for(&setup, options, &watch),
-    )?;
-    let mut capture_errors = Vec::new();
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(options.threads)
-        .build()
-        .map_err(|error| ReplayError::System {
-            source: std::io::Error::other(error),
-        })?;
-    let (mut batch, mut next) = (Vec::new(), Vec::new());
-    let mut read = |trace: &mut Trace, batch: &mut Vec<Event>| {
-        let more = next_batch(trace, batch, &mut capture_errors);
-        watch.mark(batch);
-        trace.ended().for_each(|ended| watch.count(&ended));
-        more
+    let watch = Watch::new(&setup);
+    let tracker = tracker_for(&setup, options, &watch);
+    let trace = Trace::open(sources, options.decoder, tracker)?;
+    let copies = options.clients.clamp(1, MOST_CLIENTS);
+    let mut reading = Reading {
+        trace: trace.with_selection(options.selection),
+        watch,
+        clients: Clients::new(copies),
+        errors: Vec::new(),
     };
-    let mut more = read(&mut trace, &mut batch);
+    let pool = pool(options.threads)?;
+    let (mut batch, mut next) = (Vec::new(), Vec::new());
+    let mut goes_on = |trace: &Trace| {
+        let progress = Progress::of(trace, Phase::Replay);
+        watcher.watch(&progress).is_continue()
+    };
+    let first = reading.first(&mut batch, &mut goes_on);
+    let mut more = first.ok_or(ReplayError::Interrupted)?;
     let mut runs = Runs::default();
     if more {
         let start = batch.iter().find_map(start_of).unwrap_or_default();
@@ -196,31 +218,36 @@ pub fn replay(
             clock: Clock::new(start, options.time_scale),
             seed: options.seed,
             fallback: fallback.clone(),
+            scenario: scenario.clone(),
         };
-        let names = trace.captures().map(|capture| capture.name.to_owned());
-        runs = Runs::start(&plans, &common, &names.collect(), options)?;
+        let names = reading.trace.captures();
+        let names = names.map(|capture| capture.name.to_owned()).collect();
+        runs = Runs::start(&plans, &common, &names, options)?;
     }
     let mut is_partial = false;
     // Within the pool from here on: handing each batch over to it would wake a thread each time.
     pool.install(|| {
         while more {
-            is_partial = watcher
-                .watch(&Progress::of(&trace, Phase::Replay))
-                .is_break();
-            let reads = !is_partial;
+            is_partial = !goes_on(&reading.trace);
             // The next batch is read while the runs take in this one.
             (more, ()) = rayon::join(
-                || reads && read(&mut trace, &mut next),
+                || !is_partial && reading.next(&mut next),
                 || runs.feed(&batch),
             );
-            runs.tell_flows(trace.tracker());
+            runs.tell_flows(reading.trace.tracker(), copies);
             std::mem::swap(&mut batch, &mut next);
         }
         if is_partial {
-            trace.break_off(&mut batch);
+            reading.break_off(&mut batch);
             runs.feed(&batch);
         }
     });
+    let Reading {
+        mut trace,
+        mut watch,
+        errors: capture_errors,
+        ..
+    } = reading;
     trace.ended().for_each(|ended| watch.count(&ended));
     if runs.is_empty() {
         return Err(match capture_errors.into_iter().next() {
@@ -236,6 +263,7 @@ pub fn replay(
     let spools: Vec<Spool> = runs.iter_mut().filter_map(Run::take_spool).collect();
     let facts = facts::Facts {
         setup: &setup,
+        scenario: scenario.as_deref(),
         options,
         trace: &trace,
         survey: survey.as_ref(),
@@ -247,6 +275,13 @@ pub fn replay(
         report: facts.report(runs),
         decisions: options.decisions.then_some(Decisions { spools }),
         capture_errors,
+    })
+}
+
+fn pool(threads: usize) -> Result<rayon::ThreadPool, ReplayError> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    pool.map_err(|error| ReplayError::System {
+        source: std::io::Error::other(error),
     })
 }
 
@@ -263,20 +298,12 @@ fn tracker_for(setup: &Setup, options: &Options, watch: &Watch) -> Tracker {
     let limit_ns = settings_of(setup).quiet_limit();
     #[expect(clippy::cast_sign_loss, reason = "neither is negative; it saturates")]
     let limit_ns = (limit_ns as f64 / options.time_scale) as u64;
-    let may_hold = watch.may_hold() && !setup.switches.sysctls.sloppy_tcp && !options.pass_all;
+    // A director that is changed must have seen every packet before.
+    let passes_all = options.pass_all || options.scenario.is_some();
+    let may_hold = watch.may_hold() && !setup.switches.sysctls.sloppy_tcp && !passes_all;
     let holding = may_hold.then(|| Holding::new(limit_ns));
     let services = setup.services.iter().map(|service| service.config.key);
     Tracker::new(Retention::default(), holding).with_services(services.collect())
-}
-
-/// False at the end. A capture that breaks ends there, and the others go on.
-fn next_batch(trace: &mut Trace, batch: &mut Vec<Event>, errors: &mut Vec<CaptureError>) -> bool {
-    loop {
-        match trace.next_batch(batch) {
-            Ok(more) => return more,
-            Err(error) => errors.push(error),
-        }
-    }
 }
 
 /// One run: its name, and what decides for each service.

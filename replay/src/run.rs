@@ -2,6 +2,10 @@
 //!
 //! Sequential and deterministic; several runs share nothing but the packets.
 
+mod scene;
+
+pub(crate) use scene::Scene;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -17,6 +21,7 @@ use crate::leader::{Leader, Part};
 use crate::meter::{Meter, Metered};
 use crate::policy::Chosen;
 use crate::record::Recorder;
+use crate::scenario::Plan;
 use crate::setup::Service;
 use crate::trace::{Event, TracePacket};
 
@@ -38,6 +43,9 @@ pub(crate) struct Run {
     decided: VecDeque<Option<Decision>>,
     spool: Option<Spool>,
     next_tag: u64,
+    pub(crate) scene: Option<Scene>,
+    seed: u64,
+    fallback: Option<Arc<dyn Policy>>,
 }
 
 /// What timelines run over: connections where time stands still.
@@ -60,6 +68,7 @@ pub(crate) struct Common<'a> {
     pub(crate) clock: Clock,
     pub(crate) seed: u64,
     pub(crate) fallback: Option<Arc<dyn Policy>>,
+    pub(crate) scenario: Option<Arc<Plan>>,
 }
 
 impl Run {
@@ -72,22 +81,24 @@ impl Run {
         spool: Option<Spool>,
     ) -> Result<Self, (usize, ConfigError)> {
         let axis = axis(common.clock.scale);
-        let recorder = Recorder::new(common.clock.start, axis, spool.is_some());
+        let keeps_decisions = spool.is_some() || common.scenario.is_some();
+        let recorder = Recorder::new(common.clock.start, axis, keeps_decisions);
         let mut director = Director::new(common.settings, recorder);
         director.advance(common.clock.start);
         let meter = Arc::new(Meter::default());
         for (place, (service, chosen)) in common.services.iter().zip(&chosen).enumerate() {
-            director.observer.add_service(service.servers.len());
-            let policy = Metered {
-                policy: Arc::clone(&chosen.policy),
-                meter: Arc::clone(&meter),
-            };
-            let scheduling = Scheduling {
-                policy: Arc::new(policy),
-                parameters: chosen.parameters.clone(),
-                seed: seed_of(common.seed, place as u64),
-                fallback: common.fallback.clone(),
-            };
+            let later = common
+                .scenario
+                .as_ref()
+                .map(|plan| plan.servers[place].len());
+            let servers = later.unwrap_or(service.servers.len());
+            director.observer.add_service(servers);
+            let scheduling = scheduling(
+                chosen,
+                &meter,
+                seed_of(common.seed, place as u64),
+                common.fallback.clone(),
+            );
             let at = |error| (place, error);
             let index = director
                 .add_service(service.config, scheduling)
@@ -108,6 +119,9 @@ impl Run {
             decided: VecDeque::new(),
             spool,
             next_tag: 0,
+            scene: common.scenario.clone().map(Scene::new),
+            seed: common.seed,
+            fallback: common.fallback.clone(),
         };
         run.note_faults(0, &[]);
         Ok(run)
@@ -132,10 +146,13 @@ impl Run {
     }
 
     fn take_packet(&mut self, packet: &TracePacket) {
+        if self.scene.is_some() {
+            self.play(packet);
+        }
         if self.feed.take_packet(packet, Tag(self.next_tag)) {
             self.next_tag += 1;
             self.rows.push_back(Row::of(packet));
-            if self.spool.is_some() {
+            if self.spool.is_some() || self.scene.is_some() {
                 self.decided.push_back(None);
             }
         }
@@ -144,6 +161,43 @@ impl Run {
             self.take_decisions();
             self.rows.clear();
             self.decided.clear();
+        }
+    }
+
+    /// Lets the scenario's events happen that come before the packet.
+    fn play(&mut self, packet: &TracePacket) {
+        // The clock begins with the first packet.
+        self.feed.time_of(packet);
+        while let Some(scene) = &mut self.scene
+            && let Some(due) = scene.due(packet.time, self.next_tag)
+        {
+            let now = self.feed.at(due.0);
+            self.feed.director.advance(now);
+            self.feed.director.settle();
+            self.take_decisions();
+            let Some(scene) = &mut self.scene else {
+                return;
+            };
+            let (meter, seed, fallback) = (&self.meter, self.seed, &self.fallback);
+            let scheduling = |chosen: &Chosen, service: usize| {
+                let seed = seed_of(seed, service as u64);
+                scheduling(chosen, meter, seed, fallback.clone())
+            };
+            let director = &mut self.feed.director;
+            // What it asks for was checked, but for parameters: a policy that refuses them is one
+            // that failed, as its next decision tells.
+            let service = scene.service_of(&due.1);
+            if let Err(ConfigError::Policy(fault)) =
+                scene.play(due, self.next_tag, director, scheduling)
+            {
+                director.observer.faults.push(FaultReport {
+                    fault,
+                    service,
+                    first: None,
+                    last: None,
+                    during: "taking over in the scenario",
+                });
+            }
         }
     }
 
@@ -176,7 +230,7 @@ impl Run {
     /// is decided, every open connection counted.
     pub(crate) fn finish(&mut self, end: Timestamp) {
         if !self.feed.director.is_stopped() {
-            let end = self.feed.end_time(end);
+            let end = self.feed.at(end);
             self.feed.director.advance(end);
         }
         self.feed.director.settle();
@@ -223,6 +277,9 @@ impl Run {
         }
         while let Some((Some(decision), row)) = self.decided.front().zip(self.rows.front()) {
             write_row(&mut self.spool, &self.feed.director, row, decision);
+            if let Some(scene) = &mut self.scene {
+                scene.note(row, decision);
+            }
             self.decided.pop_front();
             self.rows.pop_front();
         }
@@ -240,6 +297,25 @@ impl Run {
                 self.fault = Some((report, first, last));
             }
         }
+    }
+}
+
+/// The policy, metered.
+fn scheduling(
+    chosen: &Chosen,
+    meter: &Arc<Meter>,
+    seed: u64,
+    fallback: Option<Arc<dyn Policy>>,
+) -> Scheduling {
+    let policy = Metered {
+        policy: Arc::clone(&chosen.policy),
+        meter: Arc::clone(meter),
+    };
+    Scheduling {
+        policy: Arc::new(policy),
+        parameters: chosen.parameters.clone(),
+        seed,
+        fallback,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use equipoise_reports::model::{Capture, Clock, LeftOut};
+use equipoise_reports::model::{Capture, Clock, LeftOut, Selection};
 use pcap_file::DataLink;
 
 use crate::decode::{Decoder, Tunnels, UdpTunnel};
@@ -19,6 +19,20 @@ pub(crate) fn skipped_packets(trace: &Trace) -> BTreeMap<String, u64> {
     skipped
         .map(|(reason, &count)| (reason.to_string(), count))
         .collect()
+}
+
+/// What of the captures was taken, where it was not all.
+pub(crate) fn selection(trace: &Trace) -> Option<Selection> {
+    let selector = trace.selector()?;
+    let (selection, not_taken) = (selector.selection(), selector.not_taken());
+    let window = selector.window();
+    Some(Selection {
+        from_ns: selection.from.and(window).map(|(from, _)| from.0),
+        to_ns: selection.to.and(window).map(|(_, to)| to.0),
+        outside_packets: not_taken.outside,
+        share: selection.share.get(),
+        unsampled_packets: not_taken.unsampled,
+    })
 }
 
 /// What was inferred to be there twice.

@@ -16,10 +16,12 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use equipoise_core::{FlowId, Packet, Timestamp};
 
-use crate::capture::{CaptureError, Source, Warning};
+use crate::capture::{CaptureError, Frame, Source, Warning};
 use crate::decode::{Decoded, Decoder, Skipped};
+use crate::request::{Requests, Whose};
 use crate::track::{Connection, Inferred, Observed, Told, Tracker};
-use reader::{Head, Reader};
+use crate::transform::{Selection, Selector};
+use reader::{Head, Kept, Reader};
 use table::Table;
 
 /// Events in a batch at most, but for what is told at its end.
@@ -118,7 +120,11 @@ pub struct Trace {
     table: Option<Table>,
     /// What was read of the batch, where somebody wants it.
     seen: Option<Vec<Seen>>,
+    /// What reads packets' content, where somebody wants it.
+    requests: Option<Box<Requests>>,
     decoder: Decoder,
+    /// Where not everything is taken.
+    selector: Option<Selector>,
     tracker: Tracker,
     totals: Totals,
     errors: Vec<CaptureError>,
@@ -139,7 +145,9 @@ impl Trace {
             heads: BinaryHeap::new(),
             table: None,
             seen: None,
+            requests: None,
             decoder,
+            selector: None,
             tracker,
             totals: Totals::default(),
             errors: Vec::new(),
@@ -163,6 +171,33 @@ impl Trace {
         }
         trace.pending.sort_by_key(|&pending| Reverse(pending));
         Ok(trace)
+    }
+
+    /// Takes a part only.
+    #[must_use]
+    pub fn with_selection(mut self, selection: Selection) -> Self {
+        self.selector = (!selection.is_everything()).then(|| Selector::new(selection));
+        self
+    }
+
+    /// What of the captures is taken, where it is not all.
+    pub(crate) fn selector(&self) -> Option<&Selector> {
+        self.selector.as_ref()
+    }
+
+    /// Reads requests out of the packets' content. A table has none.
+    #[must_use]
+    pub fn with_requests(mut self, requests: Requests) -> Self {
+        self.requests = Some(Box::new(requests));
+        for reader in &mut self.readers {
+            reader.kept = Some(Kept::default());
+        }
+        self
+    }
+
+    /// What reads requests, where something does: up to the packet that was read last.
+    pub fn requests(&mut self) -> Option<&mut Requests> {
+        self.requests.as_deref_mut()
     }
 
     /// Replaces the content of `batch` by what happens next; false at the end.
@@ -204,6 +239,9 @@ impl Trace {
     fn end(&mut self, batch: &mut Vec<Event>) {
         if !self.is_told {
             self.is_told = true;
+            if let Some(requests) = &mut self.requests {
+                requests.end_all();
+            }
             self.tracker.tell_all();
             batch.extend(self.tracker.told().map(Event::Told));
         }
@@ -244,7 +282,7 @@ impl Trace {
         bytes.fold((0, 0), |sum, (read, all)| (sum.0 + read, sum.1 + all))
     }
 
-    /// The time of the packet that was read last.
+    /// The time of the packet that was taken last.
     pub fn now(&self) -> Timestamp {
         self.now
     }
@@ -345,13 +383,20 @@ impl Trace {
     ) -> usize {
         let mut read = 0;
         let (tracker, now, seen) = (&mut self.tracker, &mut self.now, &mut self.seen);
-        let take = |time, head: &Head| {
+        let selector = &mut self.selector;
+        let (requests, decoder) = (&mut self.requests, self.decoder);
+        let take = |time, head: &Head, frame: &Frame<'_>| {
             if (time, capture) > until || batch.len() >= BATCH || read >= most {
                 return false;
             }
-            track(tracker, seen, batch, (time, capture), head);
-            *now = time;
             read += 1;
+            if is_taken(selector, time, head) {
+                let observed = track(tracker, seen, batch, (time, capture), head);
+                if let Some(requests) = requests {
+                    read_request(requests, tracker, observed, time, head, (decoder, frame));
+                }
+                *now = time;
+            }
             true
         };
         let reader = &mut self.readers[capture as usize];
@@ -372,9 +417,11 @@ impl Trace {
         while batch.len() < BATCH && read < MOST_READ {
             match table.next(&mut self.totals) {
                 Ok(Some((place, head))) => {
-                    track(&mut self.tracker, &mut self.seen, batch, place, &head);
-                    self.now = place.0;
                     read += 1;
+                    if is_taken(&mut self.selector, place.0, &head) {
+                        track(&mut self.tracker, &mut self.seen, batch, place, &head);
+                        self.now = place.0;
+                    }
                 }
                 Ok(None) => break,
                 Err(error) => self.errors.push(error),
@@ -403,7 +450,7 @@ impl Trace {
     /// Reads one capture on to its first packet and queues that.
     fn advance(&mut self, capture: u32) {
         let reader = &mut self.readers[capture as usize];
-        match reader.read(self.decoder, &mut self.totals, |_, _| false) {
+        match reader.read(self.decoder, &mut self.totals, |_, _, _| false) {
             Ok(true) => self.heads.push(Reverse((reader.clock, capture))),
             Ok(false) => {}
             Err(error) => self.errors.push(error),
@@ -422,6 +469,14 @@ fn count(number: u64, what: &str) -> String {
     format!("{number} {what}{ending}")
 }
 
+#[inline]
+fn is_taken(selector: &mut Option<Selector>, time: Timestamp, head: &Head) -> bool {
+    let packet = &head.decoded.packet;
+    selector
+        .as_mut()
+        .is_none_or(|selector| selector.takes(time, packet))
+}
+
 /// Takes in the packet at a place in time and a capture.
 #[inline]
 fn track(
@@ -430,7 +485,7 @@ fn track(
     batch: &mut Vec<Event>,
     (time, capture): (Timestamp, u32),
     head: &Head,
-) {
+) -> Option<Observed> {
     let is_its_own = head.raw_time_ns == Some(time.0);
     let observed = tracker.track_at(time, is_its_own, &head.decoded);
     if tracker.has_told() {
@@ -449,6 +504,38 @@ fn track(
             observed,
             payload_length: head.decoded.payload_length,
         }));
+    }
+    observed
+}
+
+/// Reads what a tracked packet carries.
+#[inline]
+fn read_request(
+    requests: &mut Requests,
+    tracker: &Tracker,
+    observed: Option<Observed>,
+    time: Timestamp,
+    head: &Head,
+    (decoder, frame): (Decoder, &Frame<'_>),
+) {
+    let decoded = &head.decoded;
+    if !Requests::wants(decoded) {
+        return;
+    }
+    let whose = match observed {
+        Some(observed) => Some(Whose::observed(&observed)),
+        None => tracker
+            .carrier(&decoded.packet)
+            .map(|(flow, connection)| Whose {
+                connection,
+                flow,
+                direction: None,
+            }),
+    };
+    if let Some(whose) = whose {
+        requests.take(time, whose, decoded, || {
+            decoder.payload(frame.link_type, frame.bytes, frame.original_length, decoded)
+        });
     }
 }
 

@@ -97,8 +97,8 @@ pub struct Tracker {
     /// By the low bits of the hash: mark and place of the flow found last. Packets come in trains,
     /// and this is one access where the index takes three.
     recent: Vec<(u32, u32)>,
-    /// How many directors have an entry for a flow.
-    holders: Vec<u16>,
+    /// How many entries directors have for a flow.
+    holders: Vec<u32>,
     connections: u64,
     tcp_connections: u64,
     inferred: Inferred,
@@ -519,7 +519,7 @@ impl Tracker {
 
 /// The same for both directions.
 #[inline]
-fn hash(packet: &Packet) -> u64 {
+pub(crate) fn hash(packet: &Packet) -> u64 {
     hash_ends(
         (packet.source.0, packet.source_port),
         (packet.destination.0, packet.destination_port),

@@ -2,6 +2,11 @@
 //! changes nothing.
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+#[path = "streaming/scenario.rs"]
+mod scenario;
+#[path = "streaming/transform.rs"]
+mod transform;
+
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -43,7 +48,9 @@ struct Segment {
 }
 
 fn record(number: usize, segment: &Segment) -> Vec<u8> {
-    let client = (CLIENT + u32::from(segment.client), 40_000);
+    // Of a client's connections each has a port of its own.
+    let (address, port) = (segment.client % 1_024, segment.client / 1_024);
+    let client = (CLIENT + u32::from(address), 40_000 + port);
     let (from, to) = if segment.from_client {
         (client, (SERVICE, 80_u16))
     } else {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::model::{self, Clock, Latency, LeftOut};
+use crate::model::{self, Clock, Latency, LeftOut, Selection};
 
 /// Name and version of the JSON schema, documented in `docs/inspect.md`.
 pub const SCHEMA: &str = "equipoise.inspection/1";
@@ -27,6 +27,9 @@ pub struct Inspection {
     pub protocols: BTreeMap<String, ProtocolCount>,
     /// Packets that were not decoded, by reason.
     pub skipped_packets: BTreeMap<String, u64>,
+    /// What of the captures was looked at; none where all was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selection: Option<Selection>,
     /// What no replay would see, for it was inferred to stand in the captures twice.
     pub left_out: LeftOut,
     /// What is odd about the times of packets.

@@ -4,6 +4,7 @@
 //! derived figures are rounded when they are written, so that the JSON of a report is the same on
 //! each run. It computes nothing: see [`crate::stats`] and [`crate::timeline`].
 
+mod event;
 pub(crate) mod figure;
 mod json;
 mod run;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use event::{Churn, Event, Moves, Way};
 pub use json::{Costs, ReadError};
 pub use run::{
     Balance, BalanceOver, Execution, Fault, Latency, Level, Method, Outcome, Reason, Run,
@@ -56,6 +58,12 @@ pub struct Trace {
     /// Factor applied to the time since the first packet; at 0 time stands still.
     #[serde(serialize_with = "figure::write")]
     pub time_scale: f64,
+    /// How many clients each client of the captures stands for.
+    #[serde(default = "one")]
+    pub clients: u64,
+    /// What of the captures was taken; none where all was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<Selection>,
     /// TCP connections seen in the captures, of any endpoint.
     pub observed_connections: u64,
     /// What no run saw, for it was inferred to stand in the captures twice.
@@ -70,6 +78,26 @@ pub struct Trace {
     /// UDP ports by what was taken for a tunnel to them; none where tunnels were not looked into.
     #[serde(default)]
     pub tunnel_ports: BTreeMap<String, Vec<u16>>,
+}
+
+const fn one() -> u64 {
+    1
+}
+
+/// What of the captures was taken, and how much was left out by that.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Selection {
+    /// Packets from this time on, in nanoseconds since the Unix epoch; none: from the first on.
+    pub from_ns: Option<u64>,
+    /// Packets before this time; none: to the last.
+    pub to_ns: Option<u64>,
+    /// Decoded packets outside these times.
+    pub outside_packets: u64,
+    /// Share of the connections, above 0, at most 1.
+    #[serde(serialize_with = "figure::write")]
+    pub share: f64,
+    /// Decoded packets of the others.
+    pub unsampled_packets: u64,
 }
 
 /// Packets whose time was not taken as it stands in the captures.

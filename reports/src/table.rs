@@ -9,6 +9,7 @@ mod header;
 pub mod inspect;
 mod servers;
 mod summary;
+mod utc;
 
 use crate::model::{Costs, Report};
 use figures::Paint;

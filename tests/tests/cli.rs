@@ -31,7 +31,13 @@ mod made;
 mod options;
 #[path = "cli/output.rs"]
 mod output;
+#[path = "cli/parts.rs"]
+mod parts;
 #[path = "cli/repeats.rs"]
 mod repeats;
+#[path = "cli/scenarios.rs"]
+mod scenarios;
 #[path = "cli/scene.rs"]
 mod scene;
+#[path = "cli/synth.rs"]
+mod synth;

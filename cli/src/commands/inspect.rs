@@ -10,7 +10,7 @@ use equipoise_replay::shell;
 use equipoise_reports::inspect::Inspection;
 use equipoise_reports::table::{self, Colour};
 
-use crate::args::{self, Inspect, InspectFormat, Tunnels};
+use crate::args::{self, Inspect, InspectFormat, Part, Tunnels};
 use crate::failure::{FAILED, Failure, say, unless_reader_left};
 use crate::files::Inputs;
 use crate::progress::Bar;
@@ -23,6 +23,7 @@ pub(crate) fn run(args: &Inspect) -> Result<ExitCode, Failure> {
     let inputs = Inputs::of(&args.captures, Vec::new())?;
     let options = Options {
         decoder,
+        selection: args.part.selection()?,
         top: args.top as usize,
     };
     let mut bar = Bar::new();
@@ -58,6 +59,10 @@ fn replay_line(service: &str, args: &Inspect) -> String {
     for port in &ports {
         words.extend(["--tunnel-port", port].map(OsStr::new));
     }
+    let part = part_options(&args.part);
+    for (option, value) in &part {
+        words.extend([option, value.as_str()].map(OsStr::new));
+    }
     let is_option = |path: &std::path::PathBuf| {
         let bytes = path.as_os_str().as_encoded_bytes();
         bytes.len() > 1 && bytes.starts_with(b"-")
@@ -68,6 +73,21 @@ fn replay_line(service: &str, args: &Inspect) -> String {
     words.extend(args.captures.iter().map(|path| path.as_os_str()));
     let quoted: Vec<String> = words.into_iter().map(shell::quoted).collect();
     quoted.join(" ")
+}
+
+/// The options that say which part of the captures was looked at.
+fn part_options(part: &Part) -> Vec<(&'static str, String)> {
+    let seed = part.sample.filter(|_| part.seed != 0).map(|_| part.seed);
+    let options = [
+        ("--from", part.from.map(|bound| bound.to_string())),
+        ("--to", part.to.map(|bound| bound.to_string())),
+        ("--sample", part.sample.map(|share| share.to_string())),
+        ("--seed", seed.map(|seed| seed.to_string())),
+    ];
+    let given = options.into_iter();
+    given
+        .filter_map(|(option, value)| Some((option, value?)))
+        .collect()
 }
 
 /// Warnings and failures go to standard error.

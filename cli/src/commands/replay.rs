@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use equipoise_replay::policy::Policies;
 use equipoise_replay::replay::{self, Options, Outcome};
+use equipoise_replay::scenario::Scenario;
 use equipoise_replay::setup::{self, Item, PolicySource, Setup};
 use equipoise_replay::{Decisions, DecisionsError};
 use equipoise_reports::model::{self, Costs, Fault};
@@ -27,6 +28,7 @@ pub(crate) fn run(args: Replay, items: Vec<Item>) -> Result<ExitCode, Failure> {
     }
     let decoder = args::decoder(args.tunnels, &args.tunnel_port)?;
     let setup = Setup::assemble(&written(&args, items)?)?;
+    let scenario = args.scenario.as_deref().map(scenario).transpose()?;
     let engine = Engine::new(Limits::default()).map_err(Failure::input)?;
     let mut policies = Policies::new(engine, cache(), setup.kernel, setup.switches);
     let inputs = Inputs::of(&args.captures, others(&args, &setup))?;
@@ -39,11 +41,14 @@ pub(crate) fn run(args: Replay, items: Vec<Item>) -> Result<ExitCode, Failure> {
     let mut bar = Bar::new();
     let options = Options {
         time_scale: args.time_scale,
-        seed: args.seed,
+        seed: args.part.seed,
         threads: args.threads.map_or(0, usize::from),
         fallback: args.fallback,
         decisions: args.decisions.is_some(),
         decoder,
+        scenario,
+        selection: args.part.selection()?,
+        clients: args.clients,
         ..Options::default()
     };
     let outcome = replay::replay(&inputs.sources, setup, &mut policies, &options, &mut bar);
@@ -93,7 +98,15 @@ fn others(args: &Replay, setup: &Setup) -> Vec<PathBuf> {
         PolicySource::File(path) => Some(path.clone()),
         PolicySource::Name(_) => None,
     });
-    files.chain(args.rules.clone()).collect()
+    let own = args.rules.iter().chain(&args.scenario);
+    files.chain(own.cloned()).collect()
+}
+
+fn scenario(path: &Path) -> Result<Scenario, Failure> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::input(format!("{name}: cannot read the scenario: {error}")))?;
+    Scenario::parse(&name, &text).map_err(Failure::input)
 }
 
 fn written(args: &Replay, items: Vec<Item>) -> Result<setup::Options, Failure> {

@@ -15,7 +15,19 @@ const UDP: u8 = 17;
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "as `Decoder::decode`")]
 pub(super) fn decode(decoder: &Decoder, link_type: u16, frame: &[u8]) -> Option<Decoded> {
-    let (ether_type, start) = match link_type {
+    let (ether_type, start) = network(link_type, frame)?;
+    match ether_type {
+        IPV4 => ipv4(decoder, frame.get(start..)?.first_chunk()?),
+        IPV6 => ipv6(decoder, frame.get(start..)?.first_chunk()?),
+        _ => None,
+    }
+}
+
+/// Where the IP packet of a plain frame begins, and the Ethernet type that says which IP it is.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "as `Decoder::decode`")]
+fn network(link_type: u16, frame: &[u8]) -> Option<(u16, usize)> {
+    let found = match link_type {
         1 => match number(frame.first_chunk::<14>()?, 12) {
             VLAN_TAG => (number(frame.first_chunk::<18>()?, 16), 18),
             found => (found, 14),
@@ -26,11 +38,19 @@ pub(super) fn decode(decoder: &Decoder, link_type: u16, frame: &[u8]) -> Option<
         101 => (IPV6, 0),
         _ => return None,
     };
-    match ether_type {
-        IPV4 => ipv4(decoder, frame.get(start..)?.first_chunk()?),
-        IPV6 => ipv6(decoder, frame.get(start..)?.first_chunk()?),
-        _ => None,
-    }
+    Some(found)
+}
+
+/// What follows the ports' header in a frame that is plain.
+#[inline]
+pub(super) fn payload(link_type: u16, frame: &[u8], protocol: Protocol) -> Option<&[u8]> {
+    let (ether_type, start) = network(link_type, frame)?;
+    let ports = start + if ether_type == IPV4 { 20 } else { 40 };
+    let header = match protocol {
+        Protocol::Tcp => usize::from(frame.get(ports + 12)? >> 4) * 4,
+        _ => 8,
+    };
+    frame.get(ports + header..)
 }
 
 /// Without options, of a stated length, whole.

@@ -194,3 +194,12 @@ pub(super) fn ports(ip: &Ip, bytes: &[u8]) -> Result<Decoded, Skipped> {
         identification: ip.identification,
     })
 }
+
+/// What follows the header that [`ports`] reads.
+pub(super) fn payload<'a>(ip: &Ip, bytes: &'a [u8]) -> Option<&'a [u8]> {
+    let header = match transport(ip.protocol).ok()? {
+        Protocol::Tcp => (u32::from(bytes.get(ip.start + 12)? >> 4) * 4).max(TCP_HEADER),
+        _ => UDP_HEADER,
+    };
+    bytes.get(ip.start + header as usize..)
+}

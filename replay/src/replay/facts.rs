@@ -17,7 +17,8 @@ use super::{Options, profile_name};
 use crate::capture::CaptureError;
 use crate::decisions::Row;
 use crate::record::{ServerFacts, ServiceFacts};
-use crate::run::{Run, axis};
+use crate::run::{Run, Scene, axis};
+use crate::scenario::{Plan, changes_servers};
 use crate::setup::{Origin, Setup};
 use crate::summary;
 use crate::trace::Trace;
@@ -25,6 +26,7 @@ use crate::trace::Trace;
 /// Everything a report is made of, but the runs.
 pub(super) struct Facts<'a> {
     pub(super) setup: &'a Setup,
+    pub(super) scenario: Option<&'a Plan>,
     pub(super) options: &'a Options,
     pub(super) trace: &'a Trace,
     pub(super) survey: Option<&'a Survey>,
@@ -57,6 +59,8 @@ impl Facts<'_> {
             decoded_packets: totals.frames - totals.skipped.values().sum::<u64>(),
             skipped_packets: summary::skipped_packets(self.trace),
             time_scale: self.options.time_scale,
+            clients: u64::from(self.options.clients),
+            selection: summary::selection(self.trace),
             observed_connections: self.trace.connections().1,
             left_out: summary::left_out(self.trace),
             clock: summary::clock(self.trace),
@@ -168,6 +172,7 @@ impl Facts<'_> {
             chosen,
             feed,
             fault,
+            scene,
             ..
         } = run;
         let fault = fault.map(|(report, first, last)| {
@@ -192,7 +197,10 @@ impl Facts<'_> {
         model::Run {
             policy: label,
             services: services
-                .map(|((place, facts), chosen)| self.service_run(place, facts, &chosen, end))
+                .map(|((place, facts), chosen)| {
+                    let scene = scene.as_ref();
+                    self.service_run(place, facts, &chosen, (scene, end))
+                })
                 .collect(),
             fault,
         }
@@ -209,14 +217,26 @@ impl Facts<'_> {
         place: usize,
         facts: ServiceFacts,
         chosen: &crate::policy::Chosen,
-        end: Timestamp,
+        (scene, end): (Option<&Scene>, Timestamp),
     ) -> ServiceRun {
         let service = &self.setup.services[place];
-        let promised = promised(chosen.promise, &service.servers);
+        let plan = self.scenario;
+        // With those that come later, as they were last.
+        let configs = plan.map_or(&service.servers, |plan| &plan.servers[place]);
+        // A share that changes underway is none that could be kept.
+        let promise = match plan {
+            Some(plan) if changes_servers(plan, place) => Promise::None,
+            _ => chosen.promise,
+        };
+        let promised = promised(promise, configs);
+        let (events, churn) = scene.map_or_else(Default::default, |scene| {
+            let (events, churn) = scene.report(place);
+            (events, Some(churn))
+        });
         let counts: Vec<ServerCount> = facts
             .servers
             .iter()
-            .zip(&service.servers)
+            .zip(configs)
             .zip(&promised)
             .map(|((facts, config), &promised_share)| ServerCount {
                 connections: facts.connections,
@@ -228,7 +248,7 @@ impl Facts<'_> {
         let timeline_end = facts.end(axis(self.options.time_scale), end);
         let (reasons, refused) = (facts.reasons(), facts.refused());
         let ignored_packets = facts.ignored();
-        let servers = facts.servers.into_iter().zip(&service.servers).enumerate();
+        let servers = facts.servers.into_iter().zip(configs).enumerate();
         ServiceRun {
             service: service.config.key.to_string(),
             scheduler: Scheduler {
@@ -249,6 +269,8 @@ impl Facts<'_> {
                 })
                 .collect(),
             timeline: Some(facts.timeline.finish(timeline_end)),
+            events,
+            churn,
         }
     }
 }

@@ -45,7 +45,9 @@ impl Runs {
         // For one run alone a leader would be a detour.
         let mut following = runs.iter_mut().filter(|run| run.follows);
         let leader = match (following.next(), following.next()) {
-            (Some(one), Some(_)) if !options.apart => one.feed.director.leader(),
+            (Some(one), Some(_)) if !options.apart && options.scenario.is_none() => {
+                one.feed.director.leader()
+            }
             _ => None,
         };
         if leader.is_none() {
@@ -82,13 +84,13 @@ impl Runs {
         }
     }
 
-    /// Tells the tracker which flows have entries.
-    pub(super) fn tell_flows(&mut self, tracker: &mut Tracker) {
+    /// Tells the tracker which flows have entries; there are `copies` of each that it knows.
+    pub(super) fn tell_flows(&mut self, tracker: &mut Tracker, copies: u32) {
         for run in &mut self.runs {
-            run.feed.flows.tell(tracker);
+            run.feed.flows.tell(tracker, copies);
         }
         if let Some(leader) = &mut self.leader {
-            leader.feed.flows.tell(tracker);
+            leader.feed.flows.tell(tracker, copies);
         }
     }
 

@@ -2,12 +2,13 @@
 
 use equipoise_core::{Endpoint, Packet, Protocol, ServiceKey};
 
-use super::{Phase, Progress, ReplayError, Watcher};
+use super::reading::next_batch;
+use super::{Options, Phase, Progress, ReplayError, Watcher};
 use crate::capture::Source;
-use crate::decode::Decoder;
 use crate::setup::{MarkRules, Setup};
 use crate::trace::{Event, Trace, TracePacket};
 use crate::track::{Connection, EndpointCount, Endpoints, Tracker};
+use crate::transform::Selector;
 
 /// How many endpoints are named besides the chosen one.
 const RUNNERS_UP: usize = 4;
@@ -19,14 +20,15 @@ impl Survey {
     /// Reads the captures once. What stops a capture early is told when it is read again.
     pub(super) fn read(
         sources: &[Source],
-        decoder: Decoder,
+        options: &Options,
         watcher: &mut dyn Watcher,
     ) -> Result<Self, ReplayError> {
-        let mut trace = Trace::open(sources, decoder, Tracker::default())?;
+        let trace = Trace::open(sources, options.decoder, Tracker::default())?;
+        let mut trace = trace.with_selection(options.selection);
         let mut batch = Vec::new();
         let mut errors = Vec::new();
         let mut endpoints = Endpoints::default();
-        while super::next_batch(&mut trace, &mut batch, &mut errors) {
+        while next_batch(&mut trace, &mut batch, &mut errors) {
             trace.ended().for_each(|ended| endpoints.count(&ended));
             let progress = Progress::of(&trace, Phase::Survey);
             if watcher.watch(&progress).is_break() {
@@ -179,11 +181,21 @@ fn names(sources: &[Source]) -> String {
 
 pub(super) fn no_packets(sources: &[Source], trace: &Trace) -> ReplayError {
     let totals = trace.totals();
-    let skipped: Vec<String> = totals
+    let mut skipped: Vec<String> = totals
         .skipped
         .iter()
         .map(|(reason, count)| format!("{count} {reason}"))
         .collect();
+    let not_taken = trace
+        .selector()
+        .map(Selector::not_taken)
+        .unwrap_or_default();
+    let left_out = [
+        (not_taken.outside, "outside the window"),
+        (not_taken.unsampled, "of connections outside the sample"),
+    ];
+    let left_out = left_out.into_iter().filter(|&(count, _)| count > 0);
+    skipped.extend(left_out.map(|(count, why)| format!("{count} {why}")));
     let skipped = match (totals.frames, skipped.is_empty()) {
         (0, _) => "it holds no packets".to_owned(),
         (_, true) => "nothing was decoded".to_owned(),

@@ -96,6 +96,32 @@ impl Service {
         place: &str,
         warnings: &mut Vec<Warning>,
     ) -> Result<(), Problem> {
+        let config = self.config_of(spec, place, warnings)?;
+        let (address, port) = (config.address, config.port);
+        let known = |server: &ServerConfig| (server.address, server.port) == (address, port);
+        if let Some(index) = self.servers.iter().position(known) {
+            return Err(Problem::ServersAlike {
+                service: self.config.key,
+                server: Endpoint { address, port },
+                first: self.places[index].clone(),
+            });
+        }
+        self.places.push(place.to_owned());
+        self.servers.push(config);
+        Ok(())
+    }
+
+    /// A server of this service as `--server` names it, whether it is there or not.
+    pub(crate) fn server(&self, text: &str) -> Result<ServerConfig, Problem> {
+        self.config_of(&ServerSpec::parse(text)?, text, &mut Vec::new())
+    }
+
+    fn config_of(
+        &self,
+        spec: &ServerSpec,
+        place: &str,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<ServerConfig, Problem> {
         if spec.address.is_v4() != (self.config.key.family() == Family::Ipv4) {
             return Err(Problem::FamilyMismatch {
                 server: spec.address,
@@ -113,28 +139,14 @@ impl Service {
                 upper: spec.upper,
             });
         }
-        let port = self.port_of(spec, place, warnings);
-        let known = |server: &ServerConfig| (server.address, server.port) == (spec.address, port);
-        if let Some(index) = self.servers.iter().position(known) {
-            return Err(Problem::ServersAlike {
-                service: self.config.key,
-                server: Endpoint {
-                    address: spec.address,
-                    port,
-                },
-                first: self.places[index].clone(),
-            });
-        }
-        self.places.push(place.to_owned());
-        self.servers.push(ServerConfig {
+        Ok(ServerConfig {
             address: spec.address,
-            port,
+            port: self.port_of(spec, place, warnings),
             weight: spec.weight,
             method: spec.method,
             upper_threshold: spec.upper,
             lower_threshold: spec.lower,
-        });
-        Ok(())
+        })
     }
 
     /// Four of weight 1, masquerading: 10.1.0.1 to .4, or `fd00:1::a01:1` to `:4`.

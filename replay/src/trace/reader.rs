@@ -3,7 +3,7 @@
 use equipoise_core::Timestamp;
 
 use super::{CaptureView, Totals};
-use crate::capture::{Capture, CaptureError, Source, Warning};
+use crate::capture::{Capture, CaptureError, Frame, Source, Warning};
 use crate::decode::{Decoded, Decoder};
 
 /// What was counted of one capture.
@@ -35,6 +35,8 @@ pub(super) struct Reader {
     /// The time of the next packet, which later ones do not fall behind.
     pub(super) clock: Timestamp,
     pub(super) head: Option<Head>,
+    /// The frame of the packet that waits, where somebody wants its content.
+    pub(super) kept: Option<Kept>,
     facts: CaptureFacts,
     /// Bytes of the file that were read before it was closed.
     bytes_read: u64,
@@ -45,6 +47,34 @@ pub(super) struct Head {
     pub(super) number: u64,
     pub(super) raw_time_ns: Option<u64>,
     pub(super) decoded: Decoded,
+}
+
+/// A frame, kept while its packet waits.
+#[derive(Default)]
+pub(super) struct Kept {
+    link_type: u16,
+    original_length: u32,
+    bytes: Vec<u8>,
+}
+
+impl Kept {
+    #[cold]
+    fn keep(&mut self, frame: &Frame<'_>) {
+        self.link_type = frame.link_type;
+        self.original_length = frame.original_length;
+        self.bytes.clear();
+        self.bytes.extend_from_slice(frame.bytes);
+    }
+
+    fn frame(&self, head: &Head) -> Frame<'_> {
+        Frame {
+            number: head.number,
+            time_ns: head.raw_time_ns,
+            link_type: self.link_type,
+            original_length: self.original_length,
+            bytes: &self.bytes,
+        }
+    }
 }
 
 impl Reader {
@@ -61,6 +91,7 @@ impl Reader {
             last_ns: 0,
             clock: Timestamp::default(),
             head: None,
+            kept: None,
             facts,
             bytes_read: 0,
         })
@@ -93,13 +124,15 @@ impl Reader {
         &mut self,
         decoder: Decoder,
         totals: &mut Totals,
-        mut take: impl FnMut(Timestamp, &Head) -> bool,
+        mut take: impl FnMut(Timestamp, &Head, &Frame<'_>) -> bool,
     ) -> Result<bool, CaptureError> {
-        if let Some(head) = self.head.take()
-            && !take(self.clock, &head)
-        {
-            self.head = Some(head);
-            return Ok(true);
+        if let Some(head) = self.head.take() {
+            let nothing = Kept::default();
+            let frame = self.kept.as_ref().unwrap_or(&nothing).frame(&head);
+            if !take(self.clock, &head, &frame) {
+                self.head = Some(head);
+                return Ok(true);
+            }
         }
         let outcome = self.read_on(decoder, totals, take);
         if !matches!(outcome, Ok(true)) {
@@ -115,7 +148,7 @@ impl Reader {
         &mut self,
         decoder: Decoder,
         totals: &mut Totals,
-        mut take: impl FnMut(Timestamp, &Head) -> bool,
+        mut take: impl FnMut(Timestamp, &Head, &Frame<'_>) -> bool,
     ) -> Result<bool, CaptureError> {
         let Some(capture) = &mut self.capture else {
             return Ok(false);
@@ -155,7 +188,8 @@ impl Reader {
             if let Some(packet) = decoder.decode_plain(frame.link_type, frame.bytes) {
                 let head = head(packet);
                 self.clock = clock;
-                if !deliver(clock, &head, totals, &mut take) {
+                if !deliver(clock, (&head, &frame), totals, &mut take) {
+                    self.kept.iter_mut().for_each(|kept| kept.keep(&frame));
                     self.head = Some(head);
                     return Ok(true);
                 }
@@ -165,7 +199,8 @@ impl Reader {
                 Ok(packet) => {
                     let head = head(packet);
                     self.clock = clock;
-                    if !deliver(clock, &head, totals, &mut take) {
+                    if !deliver(clock, (&head, &frame), totals, &mut take) {
+                        self.kept.iter_mut().for_each(|kept| kept.keep(&frame));
                         self.head = Some(head);
                         return Ok(true);
                     }
@@ -204,11 +239,11 @@ impl Reader {
 /// Whether the packet is taken.
 fn deliver(
     clock: Timestamp,
-    head: &Head,
+    (head, frame): (&Head, &Frame<'_>),
     totals: &mut Totals,
-    mut take: impl FnMut(Timestamp, &Head) -> bool,
+    mut take: impl FnMut(Timestamp, &Head, &Frame<'_>) -> bool,
 ) -> bool {
-    let is_taken = take(clock, head);
+    let is_taken = take(clock, head, frame);
     if let Some(time) = head.raw_time_ns
         && time < clock.0
     {

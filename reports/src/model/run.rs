@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::event::{Churn, Event};
 use super::figure;
 use crate::timeline::Timeline;
 
@@ -42,6 +43,12 @@ pub struct ServiceRun {
     pub servers: Vec<ServerRun>,
     /// Concurrent connections of each server.
     pub timeline: Option<Timeline>,
+    /// What the scenario's events did, in their order; none without a scenario.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<Event>,
+    /// What moves without an event; none without a scenario.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub churn: Option<Churn>,
 }
 
 impl ServiceRun {

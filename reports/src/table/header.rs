@@ -1,6 +1,6 @@
 //! The head of the table: captures, services, settings and warnings.
 
-use super::figures::{Paint, by_reason, bytes, count, counted, plain};
+use super::figures::{Paint, by_reason, bytes, count, counted, plain, selection};
 use crate::model::{Capture, Chosen, Report, Service};
 
 /// Runners-up that are named.
@@ -43,6 +43,13 @@ pub(super) fn draw(out: &mut String, report: &Report, paint: Paint) {
             "skipped",
             &format!("{}: {reasons}", counted(skipped, "packet")),
         );
+    }
+    if let Some(selected) = &report.trace.selection {
+        line("selected", &selection(selected));
+    }
+    if report.trace.clients > 1 {
+        let text = format!("{} times each", count(report.trace.clients));
+        line("clients", &text);
     }
     let left_out = &report.trace.left_out;
     if left_out.copies > 0 {

@@ -3,12 +3,11 @@
 
 mod captures;
 mod services;
-mod utc;
 
 use std::fmt::Write as _;
 
-use super::Colour;
-use super::figures::{Paint, by_reason, count, counted, plain, wrap};
+use super::figures::{Paint, by_reason, count, counted, plain, selection, wrap};
+use super::{Colour, utc};
 use crate::inspect::Inspection;
 
 /// Cells of a label.
@@ -79,6 +78,9 @@ fn facts(out: &mut String, inspection: &Inspection, width: usize, paint: Paint) 
         let reasons = by_reason(&inspection.skipped_packets);
         let text = format!("{}: {reasons}", counted(skipped, "packet"));
         line("skipped", &text, false);
+    }
+    if let Some(selected) = &inspection.selection {
+        line("selected", &selection(selected), false);
     }
     let left_out = &inspection.left_out;
     if left_out.copies > 0 {
@@ -180,6 +182,7 @@ mod tests {
                 .map(|name| (name, crate::inspect::ProtocolCount::default()))
                 .collect(),
             skipped_packets: [("not IP".to_owned(), 7)].into(),
+            selection: None,
             left_out: crate::model::LeftOut::default(),
             clock: crate::model::Clock::default(),
             tunnels: "outer".to_owned(),

@@ -1,10 +1,12 @@
 //! One block for each policy with one row for each real server.
 
 use super::Style;
-use super::figures::{Paint, Unit, bar, by_reason, count, counted, dash, decimal, percent, plain};
+use super::figures::{
+    Paint, Unit, bar, by_reason, count, counted, dash, decimal, percent, plain, wrap,
+};
 use super::grid::{Align, Column, Grid, Line};
 use super::summary::fault_of;
-use crate::model::{Latency, Report, Run, ServerRun, ServiceRun};
+use crate::model::{Event, Latency, Report, Run, ServerRun, ServiceRun};
 
 /// What packets that could not create a connection are called.
 pub(super) const IGNORED: &str = "packets outside any connection";
@@ -22,6 +24,8 @@ struct Scales {
     latency: Unit,
     /// Whether the runs differ in the packets they ignored: then each says its own.
     own_ignored: bool,
+    /// When the trace begins, or the part of it that is taken.
+    start_ns: u64,
 }
 
 pub(super) fn draw(out: &mut String, report: &Report, place: usize, style: Style) {
@@ -30,7 +34,7 @@ pub(super) fn draw(out: &mut String, report: &Report, place: usize, style: Style
         .iter()
         .filter_map(|run| Some((run, run.services.get(place)?)))
         .collect();
-    let scales = scales(&runs);
+    let scales = scales(report, &runs);
     let mut grid = Grid::new(columns(&scales));
     let paint = Paint(style.colour);
     for (at, (run, service)) in runs.iter().enumerate() {
@@ -39,7 +43,9 @@ pub(super) fn draw(out: &mut String, report: &Report, place: usize, style: Style
         }
         grid.push(Line::Across(title(run, service, paint)));
         for note in notes(service, &scales) {
-            grid.push(Line::Across(format!("  {}", paint.dim(&note))));
+            for part in wrap(&note, style.width.saturating_sub(2)) {
+                grid.push(Line::Across(format!("  {}", paint.dim(&part))));
+            }
         }
         for server in &service.servers {
             grid.push(Line::Cells(cells(server, &scales)));
@@ -144,15 +150,68 @@ fn notes(service: &ServiceRun, scales: &Scales) -> Vec<String> {
     if service.servers.is_empty() {
         notes.push("no real servers".to_owned());
     }
+    let events = service.events.iter();
+    notes.extend(events.map(|event| event_note(event, scales.start_ns)));
+    if let Some(churn) = service.churn.filter(|churn| churn.again > 0) {
+        notes.push(format!(
+            "between events {} of {} went elsewhere than their client's last",
+            count(churn.moved),
+            counted(churn.again, "connection")
+        ));
+    }
     notes
 }
 
-fn scales(runs: &[(&Run, &ServiceRun)]) -> Scales {
+/// What an event did: `at 30.000 s remove 10.1.0.2:80: 12 connections broken, …`.
+fn event_note(event: &Event, start_ns: u64) -> String {
+    let name = plain(&event.event);
+    let Some(at_ns) = event.at_ns else {
+        return format!("{name}: the trace ended before");
+    };
+    let seconds = at_ns.saturating_sub(start_ns) as f64 / 1e9;
+    let mut facts = Vec::new();
+    if event.broken > 0 {
+        facts.push(format!("{} broken", counted(event.broken, "connection")));
+    }
+    if event.lost > 0 {
+        facts.push(format!(
+            "{} sent to it before that was noticed",
+            count(event.lost)
+        ));
+    }
+    let moves = &event.moves;
+    if moves.clients > 0 {
+        facts.push(format!(
+            "{} of {} moved, by weights {:.0} had to",
+            count(moves.moved),
+            counted(moves.clients, "client"),
+            moves.least
+        ));
+    }
+    let facts = if facts.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", facts.join(", "))
+    };
+    format!("at {seconds:.3} s {name}{facts}")
+}
+
+fn scales(report: &Report, runs: &[(&Run, &ServiceRun)]) -> Scales {
+    let firsts = report
+        .trace
+        .captures
+        .iter()
+        .filter_map(|capture| capture.first_ns);
+    let from = report
+        .trace
+        .selection
+        .and_then(|selection| selection.from_ns);
     let servers = || runs.iter().flat_map(|(_, service)| &service.servers);
     let shares = servers().flat_map(|server| [server.share, server.promised_share]);
     let bytes = servers().map(|server| server.bytes_in.max(server.bytes_out));
     let latencies = servers().filter_map(|server| Some(server.observed_first_response?.p95_us));
     Scales {
+        start_ns: from.or(firsts.min()).unwrap_or(0),
         share: shares.flatten().fold(f64::MIN_POSITIVE, f64::max),
         bytes: Unit::of_bytes(bytes.max().unwrap_or(0)),
         latency: Unit::of_us(latencies.fold(0.0, f64::max)),

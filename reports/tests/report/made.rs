@@ -57,6 +57,8 @@ pub(crate) fn report(policies: &[&str], servers: usize, clock: Clock) -> Report 
             }],
             decoded_packets: 12_322,
             skipped_packets: counts(&[("arp", 20), ("fragment", 3)]),
+            clients: 1,
+            selection: None,
             time_scale: if clock == Clock::Runs { 1.0 } else { 0.0 },
             observed_connections: 650,
             left_out: LeftOut::default(),
@@ -278,6 +280,8 @@ fn run(policy: &str, seed: u64, servers: usize, clock: Clock) -> Run {
     Run {
         policy: policy.to_owned(),
         services: vec![ServiceRun {
+            events: Vec::new(),
+            churn: None,
             service: "tcp:10.0.0.1:80".to_owned(),
             scheduler: Scheduler {
                 policy: policy.to_owned(),

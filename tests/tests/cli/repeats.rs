@@ -27,10 +27,10 @@ fn threads_and_repetition_change_no_byte() {
         "replay shop.pcap --time-scale 0 --seed 7 --persistent 60",
     ] {
         let once = everything(&format!("{line} --threads 1"));
-        // Standard output, decisions, report, runs, shares, and a plot for each of 14 policies.
+        // Standard output, decisions, report, runs, shares, and a plot for each of 15 policies.
         assert_eq!(
             once.len(),
-            5 + 14,
+            5 + 15,
             "{:?}",
             once.iter().map(|(name, _)| name).collect::<Vec<_>>()
         );

@@ -9,13 +9,13 @@ use crate::observer::{Observer, ServiceIndex};
 use crate::tcp::State;
 use crate::{Packet, Timestamp};
 
-/// Packets of one flow that the host held back, by the end they came from: `low` is the lower of
-/// the two (address, port) pairs.
+/// Packets of one flow that the host held back, by the end they came from: `low` sent the sample
+/// that they are told of with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quiet {
-    /// From the lower end.
+    /// From the sample's end.
     pub low: QuietSide,
-    /// From the higher end.
+    /// From the other end.
     pub high: QuietSide,
 }
 
@@ -60,10 +60,10 @@ impl Settings {
 }
 
 impl<O: Observer> Director<O> {
-    /// Packets of a flow that were held back. `sample` is one of them as the lower end would send
+    /// Packets of a flow that were held back. `sample` is one of them as one of the ends would send
     /// it: ACK set, its length of no meaning. No time passes.
     ///
-    /// The answer names, for the lower and for the higher end, the service that wanted packets
+    /// The answer names, for that end and for the other, the service that wanted packets
     /// from there, and why they could not create a connection; none where there is a connection,
     /// or where [`Director::packet_of_flow`] would not have answered so.
     ///

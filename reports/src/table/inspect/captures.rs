@@ -2,7 +2,7 @@
 
 use super::super::figures::{Paint, Unit, count, counted, dash, decimal, plain};
 use super::super::grid::{Align, Column, Grid, Line};
-use super::utc;
+use super::super::utc;
 use crate::inspect::{Capture, Inspection};
 use crate::model;
 

@@ -1,0 +1,407 @@
+//! Payload to requests: HTTP/1.x, the `ClientHello` of TLS, the first header of QUIC.
+//!
+//! Puts each direction of a TCP connection in order as far as heads need it, matches responses to
+//! requests, and passes over bodies. Memory is bounded by the connection and in total; what is not
+//! read is counted by reason. Decrypts nothing, decompresses nothing, keeps no body. Whose
+//! connection a packet is, the tracker says.
+
+mod body;
+mod exchange;
+mod http;
+mod order;
+mod quic;
+mod reason;
+mod record;
+mod tls;
+
+pub use http::MOST_HEADERS;
+pub use reason::{Counts, Reason};
+pub use record::{Content, Hello, Http, Initial, Request, Response};
+
+use equipoise_core::{FlowId, Packet, Protocol, TcpFlags, Timestamp};
+
+use crate::decode::Decoded;
+use crate::track::{Direction, Observed};
+use exchange::Exchange;
+use order::Piece;
+
+/// How much memory requests may take, in bytes, and how long is searched for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Of a head or a `ClientHello`, as nginx's `large_client_header_buffers` together.
+    pub head: usize,
+    /// Of what waits out of order in one direction, and of requests without a response.
+    pub connection: usize,
+    /// Of all connections.
+    pub total: usize,
+    /// Of a direction without a head, after bytes were lost or from mid-stream on.
+    pub search: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head: 32 << 10,
+            connection: 64 << 10,
+            total: 256 << 20,
+            search: 1 << 20,
+        }
+    }
+}
+
+/// Where a direction begins or ends.
+const TELLING: TcpFlags = TcpFlags::SYN.union(TcpFlags::FIN).union(TcpFlags::RST);
+
+/// Whose packet it is, as the tracker says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Whose {
+    /// The connection's number.
+    pub connection: u64,
+    /// Its flow.
+    pub flow: FlowId,
+    /// Which way; none for a packet that the tracker held back, which goes the way that others of
+    /// its sender went.
+    pub direction: Option<Direction>,
+}
+
+impl Whose {
+    /// Of a packet that was passed on.
+    pub fn observed(observed: &Observed) -> Self {
+        Self {
+            connection: observed.connection,
+            flow: observed.flow,
+            direction: Some(observed.direction),
+        }
+    }
+}
+
+/// Requests being read.
+#[derive(Debug, Default)]
+pub struct Requests {
+    /// By flow number.
+    slots: Vec<Slot>,
+    memory: usize,
+    out: Out,
+}
+
+/// What was read, and how.
+#[derive(Debug, Default)]
+struct Out {
+    limits: Limits,
+    counts: Counts,
+    finished: Vec<Request>,
+    /// Where somebody wants them.
+    firsts: Option<Vec<Request>>,
+}
+
+/// What is known of the connection that a flow carries.
+#[derive(Debug, Default)]
+struct Slot {
+    connection: u64,
+    /// Of the client's and the server's bytes, which ones are passed over unseen.
+    skips: [Skip; 2],
+    /// When the server's were passed over last.
+    skipped: Timestamp,
+    state: State,
+    /// The client is the end with the lower address, or port.
+    client_is_lower: bool,
+}
+
+/// Bytes within a body that nobody waits for: most packets are done with here, and touch nothing
+/// else of their connection.
+#[derive(Clone, Copy, Debug, Default)]
+struct Skip {
+    next: u32,
+    /// How many, from `next` on.
+    left: u32,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    /// The client has sent nothing yet. Where client and server begin.
+    Fresh([Option<u32>; 2]),
+    Open(Box<Exchange>),
+    #[default]
+    Over,
+}
+
+impl Requests {
+    /// Reads within these limits.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            out: Out {
+                limits,
+                ..Out::default()
+            },
+            ..Self::default()
+        }
+    }
+
+    /// From now on tells of first requests as soon as they are known: see [`Requests::firsts`].
+    #[must_use]
+    pub fn with_firsts(mut self) -> Self {
+        self.out.firsts = Some(Vec::new());
+        self
+    }
+
+    /// Whether a packet has anything to tell: its content, or where a direction begins or ends.
+    #[inline]
+    pub fn wants(decoded: &Decoded) -> bool {
+        decoded.payload_length > 0 || decoded.packet.flags.intersects(TELLING)
+    }
+
+    /// Takes in the next packet; `payload` gives what was captured of it, where that is needed.
+    #[inline]
+    pub fn take<'a>(
+        &mut self,
+        now: Timestamp,
+        whose: Whose,
+        decoded: &Decoded,
+        payload: impl FnOnce() -> &'a [u8],
+    ) {
+        let Some(direction) = self.direction(whose, &decoded.packet) else {
+            return;
+        };
+        let slot = &mut self.slots[whose.flow.0 as usize];
+        if slot.passes_over(now, direction, decoded) {
+            return;
+        }
+        match decoded.packet.protocol {
+            Protocol::Tcp => self.take_segment(now, whose.flow, direction, decoded, payload()),
+            _ => self.take_datagram(now, whose.flow, direction, payload()),
+        }
+    }
+
+    /// Which way a packet goes, and a slot for its connection; none where nothing can be said.
+    #[inline]
+    fn direction(&mut self, whose: Whose, packet: &Packet) -> Option<Direction> {
+        let is_lower =
+            (packet.source, packet.source_port) < (packet.destination, packet.destination_port);
+        let place = whose.flow.0 as usize;
+        let slot = self.slots.get(place);
+        match (slot, whose.direction) {
+            (Some(slot), None) if slot.connection == whose.connection => {
+                let from_client = slot.client_is_lower == is_lower;
+                return Some(if from_client {
+                    Direction::ToServer
+                } else {
+                    Direction::ToClient
+                });
+            }
+            (Some(slot), Some(direction))
+                if slot.connection == whose.connection
+                    && slot.client_is_lower == (is_lower == (direction == Direction::ToServer)) =>
+            {
+                return Some(direction);
+            }
+            // Of a connection that was left out.
+            (_, None) => return None,
+            _ => {}
+        }
+        let direction = whose.direction?;
+        self.begin(place, whose.connection);
+        self.slots[place].client_is_lower = is_lower == (direction == Direction::ToServer);
+        Some(direction)
+    }
+
+    /// The flow carries another connection from now on, or it turned out which end is the client.
+    #[cold]
+    fn begin(&mut self, place: usize, connection: u64) {
+        if place >= self.slots.len() {
+            self.slots.resize_with(place + 1, Slot::default);
+        }
+        self.end(place);
+        self.slots[place].connection = connection;
+        self.slots[place].state = State::Fresh([None; 2]);
+    }
+
+    fn end(&mut self, place: usize) {
+        let slot = &mut self.slots[place];
+        slot.catch_up();
+        slot.skips = [Skip::default(); 2];
+        if let State::Open(mut exchange) = std::mem::take(&mut slot.state) {
+            self.memory -= exchange.memory();
+            exchange.end(&mut self.out);
+        }
+    }
+
+    fn take_segment(
+        &mut self,
+        now: Timestamp,
+        flow: FlowId,
+        direction: Direction,
+        decoded: &Decoded,
+        payload: &[u8],
+    ) {
+        let place = flow.0 as usize;
+        let slot = &mut self.slots[place];
+        let flags = decoded.packet.flags;
+        let has_ack = flags.contains(TcpFlags::ACK);
+        let is_syn = flags.contains(TcpFlags::SYN);
+        let first = decoded.tcp_sequence.wrapping_add(u32::from(is_syn));
+        if let State::Fresh(starts) = &mut slot.state {
+            let [own, other] = match direction {
+                Direction::ToServer => [0, 1],
+                Direction::ToClient => [1, 0],
+            };
+            if is_syn {
+                starts[own] = Some(first);
+                if has_ack {
+                    starts[other] = Some(decoded.tcp_acknowledgement);
+                }
+            }
+            if decoded.payload_length > 0 {
+                if direction == Direction::ToServer {
+                    self.open(flow);
+                } else {
+                    // The server speaks first: its responses, if any, begin somewhere later.
+                    starts[own] = None;
+                }
+            }
+        }
+        let slot = &mut self.slots[place];
+        slot.catch_up();
+        let State::Open(exchange) = &mut slot.state else {
+            if flags.contains(TcpFlags::RST) {
+                slot.state = State::Over;
+            }
+            return;
+        };
+        let before = exchange.memory();
+        let piece = Piece {
+            sequence: first,
+            bytes: payload,
+            missing: decoded.payload_length.saturating_sub(payload.len() as u32),
+            time: now,
+            acknowledgement: has_ack.then_some(decoded.tcp_acknowledgement),
+        };
+        exchange.take(direction, piece, &mut self.out);
+        if flags.contains(TcpFlags::FIN) {
+            let end = first.wrapping_add(decoded.payload_length);
+            exchange.end_at(direction, end, &mut self.out);
+        }
+        let others = self.memory - before;
+        if others + exchange.memory() > self.out.limits.total {
+            exchange.give_up(&mut self.out);
+        }
+        self.memory = others + exchange.memory();
+        slot.skips = exchange.skips();
+        if flags.contains(TcpFlags::RST) || exchange.is_over() {
+            self.end(place);
+        }
+    }
+
+    /// The client has sent something.
+    fn open(&mut self, flow: FlowId) {
+        let slot = &mut self.slots[flow.0 as usize];
+        let State::Fresh(starts) = slot.state else {
+            return;
+        };
+        if starts[0].is_none() {
+            self.out.counts.add(Reason::MidStream);
+        }
+        let exchange = Box::new(Exchange::new(slot.connection, flow, starts));
+        self.memory += exchange.memory();
+        slot.state = State::Open(exchange);
+    }
+
+    fn take_datagram(
+        &mut self,
+        now: Timestamp,
+        flow: FlowId,
+        direction: Direction,
+        payload: &[u8],
+    ) {
+        let slot = &mut self.slots[flow.0 as usize];
+        if !matches!(slot.state, State::Fresh(_)) || direction == Direction::ToClient {
+            return;
+        }
+        slot.state = State::Over;
+        let Some(initial) = quic::initial(payload) else {
+            return;
+        };
+        self.out.counts.quic += 1;
+        let request = Request {
+            connection: slot.connection,
+            flow,
+            number: 1,
+            is_first: true,
+            time: now,
+            content: Content::Quic(initial),
+        };
+        self.out.note_first(&request);
+        self.out.finished.push(request);
+    }
+
+    /// First requests of connections since the last call, as of their heads: nothing is known yet of
+    /// what follows. They come again when they are finished.
+    pub fn firsts(&mut self) -> impl Iterator<Item = Request> + '_ {
+        self.out
+            .firsts
+            .iter_mut()
+            .flat_map(|firsts| firsts.drain(..))
+    }
+
+    /// Requests that were answered since the last call, or of which nothing more is to come.
+    pub fn finished(&mut self) -> std::vec::Drain<'_, Request> {
+        self.out.finished.drain(..)
+    }
+
+    /// Ends every connection: at the end of the trace. They come in the order of their flows.
+    pub fn end_all(&mut self) {
+        for place in 0..self.slots.len() {
+            self.end(place);
+        }
+    }
+
+    /// What was counted so far.
+    pub fn counts(&self) -> &Counts {
+        &self.out.counts
+    }
+
+    /// Bytes that connections take now, within [`Limits::total`].
+    pub fn memory(&self) -> usize {
+        self.memory
+    }
+}
+
+impl Slot {
+    /// Whether the packet lies within what is passed over, or nothing of it is wanted any more.
+    #[inline]
+    fn passes_over(&mut self, now: Timestamp, direction: Direction, decoded: &Decoded) -> bool {
+        let from_server = direction == Direction::ToClient;
+        let skip = &mut self.skips[usize::from(from_server)];
+        let length = decoded.payload_length;
+        let is_within = decoded.tcp_sequence == skip.next
+            && length < skip.left
+            && !decoded.packet.flags.intersects(TELLING);
+        if is_within {
+            skip.next = skip.next.wrapping_add(length);
+            skip.left -= length;
+            if from_server {
+                self.skipped = now;
+            }
+        }
+        is_within || matches!(self.state, State::Over)
+    }
+
+    /// Tells the connection what was passed over.
+    #[inline]
+    fn catch_up(&mut self) {
+        if let State::Open(exchange) = &mut self.state
+            && self.skips.iter().any(|skip| skip.left > 0)
+        {
+            exchange.skip_to(self.skips, self.skipped);
+        }
+    }
+}
+
+impl Out {
+    fn note_first(&mut self, request: &Request) {
+        if request.is_first
+            && let Some(firsts) = &mut self.firsts
+        {
+            firsts.push(request.clone());
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What happens while a trace is replayed: servers come, go, break down and change their weight,
+//! policies are swapped.
+//!
+//! Owns the file (docs/scenario.md) and the check against the set-up, so that nothing can be wrong
+//! with an event once the replay runs. Carries nothing out: each run does.
+
+mod plan;
+mod text;
+
+pub(crate) use plan::{Action, Plan, Target, changes_servers, end_of};
+
+use std::ops::Range;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::policy::PolicyError;
+use crate::transform::Bound;
+use text::{Duration, Moment};
+
+/// A scenario as written, in the order in which its events happen.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    name: String,
+    text: String,
+    events: Vec<Written>,
+}
+
+/// Why a scenario cannot be played.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScenarioError {
+    /// Something in it is wrong.
+    #[error("{name}:{line}:{column}: {what}")]
+    Text {
+        /// The file as given.
+        name: String,
+        /// From 1.
+        line: usize,
+        /// From 1, in characters.
+        column: usize,
+        /// What is wrong.
+        what: String,
+    },
+    /// A policy that it names cannot be had.
+    #[error("{name}:{line}:{column}: {source}")]
+    Policy {
+        /// The file as given.
+        name: String,
+        /// From 1.
+        line: usize,
+        /// From 1, in characters.
+        column: usize,
+        /// Why not.
+        #[source]
+        source: PolicyError,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    event: Vec<Written>,
+}
+
+/// One event, its texts not yet looked into.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    at: Option<Spanned<Moment>>,
+    after: Option<Spanned<u64>>,
+    action: Spanned<Word>,
+    service: Option<Spanned<String>>,
+    server: Option<Spanned<String>>,
+    weight: Option<Spanned<i64>>,
+    #[serde(rename = "for")]
+    lasts: Option<Spanned<Duration>>,
+    noticed: Option<Spanned<Duration>>,
+    policy: Option<Spanned<String>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Word {
+    Add,
+    Remove,
+    Weight,
+    Drain,
+    Down,
+    Up,
+    Policy,
+}
+
+/// When an event happens, if all before it have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    At(Bound),
+    /// So many connections were decided by the run.
+    After(u64),
+}
+
+impl Scenario {
+    /// Reads the text of a scenario; `name` is what messages call it.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ScenarioError> {
+        let file: File = toml::from_str(text).map_err(|error| {
+            // Some messages have several lines.
+            let what = error.message().replace('\n', ", ");
+            wrong(name, text, &error.span().unwrap_or_default(), what)
+        })?;
+        Ok(Self {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            events: file.event,
+        })
+    }
+
+    fn wrong(&self, span: &Range<usize>, what: impl Into<String>) -> ScenarioError {
+        wrong(&self.name, &self.text, span, what.into())
+    }
+}
+
+fn wrong(name: &str, text: &str, span: &Range<usize>, what: String) -> ScenarioError {
+    let (line, column) = text::place(text, span.start);
+    ScenarioError::Text {
+        name: name.to_owned(),
+        line,
+        column,
+        what,
+    }
+}

@@ -1,0 +1,364 @@
+//! A scenario that fits its set-up: every event names a service and a server that are there when it
+//! happens.
+
+use equipoise_core::{Endpoint, ServerConfig};
+
+use super::{Scenario, ScenarioError, When, Word, Written, text};
+use crate::policy::{Chosen, Policies};
+use crate::setup::{PolicyOption, Service, Setup};
+use crate::transform::Bound;
+
+/// What is to happen, in order.
+pub(crate) struct Plan {
+    pub(crate) events: Vec<PlannedEvent>,
+    /// For each service all servers that it ever has, by their ids, as they are first added.
+    pub(crate) servers: Vec<Vec<ServerConfig>>,
+}
+
+/// One event.
+pub(crate) struct PlannedEvent {
+    pub(crate) when: When,
+    /// By its place.
+    pub(crate) service: usize,
+    pub(crate) action: Action,
+    /// What reports call it.
+    pub(crate) label: String,
+}
+
+/// A server as it is to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target {
+    pub(crate) id: u32,
+    pub(crate) config: ServerConfig,
+}
+
+/// What happens.
+pub(crate) enum Action {
+    Add(Target),
+    Remove(Target),
+    Weight(Target),
+    /// Weight 0, and removed after so many nanoseconds where they are given.
+    Drain(Target, Option<u64>),
+    /// It answers no more, and is removed so many nanoseconds later.
+    Down(Target, u64),
+    /// It answers again, and is added again if it was removed.
+    Up(Target),
+    Policy(Box<Chosen>),
+}
+
+/// A server as far as the events are followed.
+#[derive(Clone, Copy)]
+struct Known {
+    config: ServerConfig,
+    is_listed: bool,
+    is_down: bool,
+}
+
+impl Scenario {
+    /// Checks the events against the set-up, in their order.
+    pub(crate) fn plan(
+        &self,
+        setup: &Setup,
+        policies: &mut Policies,
+    ) -> Result<Plan, ScenarioError> {
+        let known = |config: &ServerConfig| Known {
+            config: *config,
+            is_listed: true,
+            is_down: false,
+        };
+        let services = setup.services.iter();
+        let mut state: Vec<Vec<Known>> = services
+            .map(|service| service.servers.iter().map(known).collect())
+            .collect();
+        let mut events = Vec::new();
+        let mut last = None;
+        for written in &self.events {
+            let when = self.when(written, &mut last)?;
+            let service = self.service(written, setup)?;
+            self.check_keys(written)?;
+            let action = match written.action.get_ref() {
+                Word::Policy => Action::Policy(Box::new(self.policy(written, policies)?)),
+                _ => self.action(written, &setup.services[service], &mut state[service])?,
+            };
+            events.push(PlannedEvent {
+                when,
+                service,
+                label: label(&action),
+                action,
+            });
+        }
+        let servers = state.into_iter();
+        let configs = |known: Vec<Known>| known.into_iter().map(|known| known.config).collect();
+        Ok(Plan {
+            events,
+            servers: servers.map(configs).collect(),
+        })
+    }
+
+    fn when(&self, written: &Written, last: &mut Option<When>) -> Result<When, ScenarioError> {
+        let (when, span) = match (&written.at, &written.after) {
+            (Some(at), None) => (When::At(at.get_ref().0), at.span()),
+            (None, Some(after)) => (When::After(*after.get_ref()), after.span()),
+            _ => {
+                let what = "an event has either `at` (a time) or `after` (a number of connections)";
+                return Err(self.wrong(&written.action.span(), what));
+            }
+        };
+        let is_before = match (when, *last) {
+            (When::At(Bound::At(this)), Some(When::At(Bound::At(last)))) => this < last,
+            (When::At(Bound::After(this)), Some(When::At(Bound::After(last))))
+            | (When::After(this), Some(When::After(last))) => this < last,
+            _ => false,
+        };
+        if is_before {
+            let what =
+                "this is before the event above it: events stand in the order in which they happen";
+            return Err(self.wrong(&span, what));
+        }
+        *last = Some(when);
+        Ok(when)
+    }
+
+    /// The place of the service that is named, or of the only one.
+    fn service(&self, written: &Written, setup: &Setup) -> Result<usize, ScenarioError> {
+        let keys: Vec<String> = setup
+            .services
+            .iter()
+            .map(|service| service.config.key.to_string())
+            .collect();
+        let Some(named) = &written.service else {
+            if keys.len() == 1 {
+                return Ok(0);
+            }
+            let what = format!(
+                "there are several services: say which by `service` ({})",
+                keys.join(", ")
+            );
+            return Err(self.wrong(&written.action.span(), what));
+        };
+        let text = named.get_ref();
+        let with_protocol = format!("tcp:{text}");
+        let found = keys
+            .iter()
+            .position(|key| key == text || *key == with_protocol);
+        found.ok_or_else(|| {
+            let what = format!(
+                "there is no service `{text}`; there are {}",
+                keys.join(", ")
+            );
+            self.wrong(&named.span(), what)
+        })
+    }
+
+    /// Keys that the action does not look at are mistakes.
+    fn check_keys(&self, written: &Written) -> Result<(), ScenarioError> {
+        let action = *written.action.get_ref();
+        let is_policy = action == Word::Policy;
+        let spans = [
+            (
+                "server",
+                written.server.as_ref().map(toml::Spanned::span),
+                !is_policy,
+            ),
+            (
+                "weight",
+                written.weight.as_ref().map(toml::Spanned::span),
+                action == Word::Weight,
+            ),
+            (
+                "for",
+                written.lasts.as_ref().map(toml::Spanned::span),
+                action == Word::Drain,
+            ),
+            (
+                "noticed",
+                written.noticed.as_ref().map(toml::Spanned::span),
+                action == Word::Down,
+            ),
+            (
+                "policy",
+                written.policy.as_ref().map(toml::Spanned::span),
+                is_policy,
+            ),
+        ];
+        let is_optional = |key: &str| matches!(key, "for" | "noticed");
+        for (key, span, is_wanted) in spans {
+            match span {
+                Some(span) if !is_wanted => {
+                    let what = format!("`{key}` says nothing of this action");
+                    return Err(self.wrong(&span, what));
+                }
+                None if is_wanted && !is_optional(key) => {
+                    let what = format!("this action wants `{key}`");
+                    return Err(self.wrong(&written.action.span(), what));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn policy(&self, written: &Written, policies: &mut Policies) -> Result<Chosen, ScenarioError> {
+        let (text, span) = match &written.policy {
+            Some(policy) => (policy.get_ref().as_str(), policy.span()),
+            None => ("", written.action.span()),
+        };
+        let option =
+            PolicyOption::parse(text).map_err(|error| self.wrong(&span, error.to_string()))?;
+        policies.option(&option).map_err(|source| {
+            let (line, column) = text::place(&self.text, span.start);
+            ScenarioError::Policy {
+                name: self.name.clone(),
+                line,
+                column,
+                source,
+            }
+        })
+    }
+
+    /// What happens to a server, which is then `state`.
+    fn action(
+        &self,
+        written: &Written,
+        service: &Service,
+        state: &mut Vec<Known>,
+    ) -> Result<Action, ScenarioError> {
+        let (text, span) = match &written.server {
+            Some(server) => (server.get_ref().as_str(), server.span()),
+            None => ("", written.action.span()),
+        };
+        let wrong = |what: String| self.wrong(&span, what);
+        let config = service
+            .server(text)
+            .map_err(|problem| wrong(problem.to_string()))?;
+        let same = |known: &Known| {
+            (known.config.address, known.config.port) == (config.address, config.port)
+        };
+        let place = state.iter().position(same);
+        let end = end_of(&config);
+        let listed = place.filter(|&place| state[place].is_listed);
+        let ns = |duration: &Option<toml::Spanned<text::Duration>>| {
+            duration.as_ref().map(|duration| duration.get_ref().0)
+        };
+        if *written.action.get_ref() == Word::Add {
+            if listed.is_some() {
+                return Err(wrong(format!("{end} is in the service already by then")));
+            }
+            let known = Known {
+                config,
+                is_listed: true,
+                is_down: false,
+            };
+            let id = place.unwrap_or(state.len());
+            if id == state.len() {
+                state.push(known);
+            } else {
+                state[id] = known;
+            }
+            return Ok(Action::Add(Target {
+                id: id as u32,
+                config,
+            }));
+        }
+        if text.contains(',') {
+            return Err(wrong(format!(
+                "{end} is there already: only `add` takes options"
+            )));
+        }
+        let absent = || wrong(format!("{end} is not in {} by then", service.config.key));
+        let place = place.ok_or_else(absent)?;
+        let known = &mut state[place];
+        let target = |config: ServerConfig| Target {
+            id: place as u32,
+            config,
+        };
+        if *written.action.get_ref() == Word::Up {
+            if !known.is_down {
+                return Err(wrong(format!("{end} is not down by then")));
+            }
+            (known.is_down, known.is_listed) = (false, true);
+            return Ok(Action::Up(target(known.config)));
+        }
+        if !known.is_listed {
+            return Err(absent());
+        }
+        Ok(match written.action.get_ref() {
+            Word::Weight => {
+                let Some(weight) = &written.weight else {
+                    return Err(absent());
+                };
+                let Ok(wanted) = u16::try_from(*weight.get_ref()) else {
+                    let what = format!("weight {} is none of 0 to 65535", weight.get_ref());
+                    return Err(self.wrong(&weight.span(), what));
+                };
+                known.config.weight = u32::from(wanted);
+                Action::Weight(target(known.config))
+            }
+            Word::Drain => {
+                known.config.weight = 0;
+                known.is_listed = written.lasts.is_none();
+                Action::Drain(target(known.config), ns(&written.lasts))
+            }
+            Word::Down => {
+                (known.is_down, known.is_listed) = (true, false);
+                Action::Down(target(known.config), ns(&written.noticed).unwrap_or(0))
+            }
+            _ => {
+                known.is_listed = false;
+                Action::Remove(target(known.config))
+            }
+        })
+    }
+}
+
+pub(crate) fn end_of(config: &ServerConfig) -> Endpoint {
+    Endpoint {
+        address: config.address,
+        port: config.port,
+    }
+}
+
+fn label(action: &Action) -> String {
+    let seconds = |ns: u64| format!("{} s", ns as f64 / 1e9);
+    match action {
+        Action::Add(target) => format!(
+            "add {}, weight {}",
+            end_of(&target.config),
+            target.config.weight
+        ),
+        Action::Remove(target) => format!("remove {}", end_of(&target.config)),
+        Action::Weight(target) => {
+            format!(
+                "{} to weight {}",
+                end_of(&target.config),
+                target.config.weight
+            )
+        }
+        Action::Drain(target, None) => format!("drain {}", end_of(&target.config)),
+        Action::Drain(target, Some(ns)) => {
+            format!(
+                "drain {}, remove it after {}",
+                end_of(&target.config),
+                seconds(*ns)
+            )
+        }
+        Action::Down(target, 0) => format!("{} down", end_of(&target.config)),
+        Action::Down(target, ns) => {
+            format!(
+                "{} down, noticed after {}",
+                end_of(&target.config),
+                seconds(*ns)
+            )
+        }
+        Action::Up(target) => format!("{} up", end_of(&target.config)),
+        Action::Policy(chosen) => format!("policy {}", chosen.label),
+    }
+}
+
+/// Whether a service's events change what its servers are.
+pub(crate) fn changes_servers(plan: &Plan, service: usize) -> bool {
+    let events = plan.events.iter().filter(|event| event.service == service);
+    events
+        .into_iter()
+        .any(|event| !matches!(event.action, Action::Policy(_)))
+}

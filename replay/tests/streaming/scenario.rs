@@ -1,0 +1,261 @@
+//! What happens while a trace is replayed.
+
+use super::*;
+use equipoise_replay::scenario::Scenario;
+use equipoise_reports::model::{Event, Moves, Way};
+
+fn scenario(text: &str) -> Options {
+    Options {
+        scenario: Some(Scenario::parse("scenario.toml", text).unwrap()),
+        ..Options::default()
+    }
+}
+
+/// Connections: when, of which client, and whether they stay open or are reset at once.
+fn connections(of: &[(u64, u16, bool)]) -> Source {
+    let mut segments = Vec::new();
+    let mut ports = std::collections::BTreeMap::new();
+    for &(second, client, is_open) in of {
+        let port = ports.entry(client).or_insert(0);
+        let client = client + 1_024 * *port;
+        *port += 1;
+        let segment = |at: u64, from_client, flags| Segment {
+            at: at * SECOND,
+            client,
+            from_client,
+            flags,
+            payload: 0,
+        };
+        segments.push(segment(second, true, SYN));
+        segments.push(segment(second, false, SYN | ACK));
+        if is_open {
+            segments.push(segment(second, true, ACK));
+        } else {
+            segments.push(segment(second, true, RST));
+        }
+    }
+    capture(&segments)
+}
+
+fn run_alone(source: Source, policy: &str, servers: &[&str], text: &str) -> (Report, Vec<String>) {
+    let written = Written {
+        policies: vec![policy.to_owned()],
+        ..written(servers)
+    };
+    let (report, decisions) = run(&[source], &written, &scenario(text), &mut ()).unwrap();
+    let servers = decisions.lines().skip(1).map(|row| {
+        let columns: Vec<&str> = row.split(',').collect();
+        columns[10].to_owned()
+    });
+    (report, servers.collect())
+}
+
+fn events(report: &Report) -> &[Event] {
+    &report.runs[0].services[0].events
+}
+
+#[test]
+fn servers_come_and_go_as_told() {
+    // Turns go from the newest to the oldest.
+    let source = connections(&[
+        (0, 1, true),
+        (1, 2, true),
+        (2, 3, true),
+        (5, 1, true),
+        (6, 2, true),
+        (8, 3, true),
+        (9, 4, true),
+        (12, 1, true),
+        (13, 2, true),
+        (14, 5, true),
+        (15, 6, true),
+    ]);
+    let (report, servers) = run_alone(
+        source,
+        "rr",
+        &["10.1.0.1:80", "10.1.0.2:80"],
+        r#"
+        [[event]]
+        at = "4s"
+        action = "down"
+        server = "10.1.0.1"
+        noticed = "3s"
+        [[event]]
+        at = "10s"
+        action = "add"
+        server = "10.1.0.3,weight=2"
+        [[event]]
+        after = 10
+        action = "drain"
+        server = "10.1.0.2"
+        [[event]]
+        at = "1h"
+        action = "up"
+        server = "10.1.0.1"
+        "#,
+    );
+    assert_eq!(
+        servers.join(" "),
+        "10.1.0.2 10.1.0.1 10.1.0.2 10.1.0.1 10.1.0.2 10.1.0.2 10.1.0.2 10.1.0.3 10.1.0.2 10.1.0.3 10.1.0.3"
+    );
+    let facts: Vec<(&str, Option<u64>, Option<u64>, u64, u64)> = events(&report)
+        .iter()
+        .map(|event| {
+            let at_s = event.at_ns.map(|ns| (ns - START) / SECOND);
+            (
+                event.event.as_str(),
+                at_s,
+                event.after_connections,
+                event.broken,
+                event.lost,
+            )
+        })
+        .collect();
+    assert_eq!(
+        facts,
+        [
+            (
+                "10.1.0.1:80 down, noticed after 3 s",
+                Some(4),
+                Some(3),
+                1,
+                1
+            ),
+            ("add 10.1.0.3:80, weight 2", Some(10), Some(7), 0, 0),
+            ("drain 10.1.0.2:80", Some(14), Some(10), 0, 0),
+            ("10.1.0.1:80 up", None, None, 0, 0),
+        ]
+    );
+    // Client 3 is the first to come back once the failure is noticed.
+    let way = |from: &str, to: &str, clients| Way {
+        from: from.to_owned(),
+        to: to.to_owned(),
+        clients,
+    };
+    let moves: Vec<&Moves> = events(&report).iter().map(|event| &event.moves).collect();
+    assert_eq!(
+        (moves[0].clients, moves[0].moved, moves[0].least),
+        (1, 0, 0.5)
+    );
+    assert_eq!(moves[1].ways, [way("10.1.0.1:80", "10.1.0.3:80", 1)]);
+    // Two parts of three are new: so many of each client's connections would move.
+    assert_eq!((moves[1].clients, (moves[1].least * 3.0).round()), (2, 4.0));
+    // Clients 1 and 2 came again before that, each to the other server.
+    let churn = report.runs[0].services[0].churn.unwrap();
+    assert_eq!((churn.again, churn.moved), (2, 2));
+}
+
+#[test]
+fn a_swapped_policy_decides_from_then_on() {
+    let source = connections(&[
+        (0, 1, true),
+        (1, 2, true),
+        (2, 1, true),
+        (3, 2, true),
+        (4, 3, true),
+    ]);
+    let (_, servers) = run_alone(
+        source,
+        "rr",
+        &["10.1.0.1:80", "10.1.0.2:80,weight=5"],
+        r#"
+        [[event]]
+        after = 3
+        action = "policy"
+        policy = "fo"
+        "#,
+    );
+    assert_eq!(
+        servers,
+        ["10.1.0.2", "10.1.0.1", "10.1.0.2", "10.1.0.2", "10.1.0.2"]
+    );
+}
+
+/// The clients that move are those that have to, and go nowhere but where they have to.
+#[test]
+fn rendezvous_moves_no_more_than_it_must() {
+    let source = || {
+        connections(
+            &(0..3_000)
+                .map(|n| (n / 10, (n % 1_000) as u16, false))
+                .collect::<Vec<_>>(),
+        )
+    };
+    let servers = ["10.1.0.1:80", "10.1.0.2:80", "10.1.0.3:80", "10.1.0.4:80"];
+    let text = r#"
+        [[event]]
+        after = 1000
+        action = "remove"
+        server = "10.1.0.3:80"
+        [[event]]
+        after = 2000
+        action = "add"
+        server = "10.1.0.5:80"
+    "#;
+    let (report, _) = run_alone(source(), "rendezvous", &servers, text);
+    let [removed, added] = events(&report) else {
+        panic!("two events")
+    };
+    assert!(
+        removed
+            .moves
+            .ways
+            .iter()
+            .all(|way| way.from == "10.1.0.3:80")
+    );
+    assert!(added.moves.ways.iter().all(|way| way.to == "10.1.0.5:80"));
+    for event in [removed, added] {
+        let Moves {
+            clients,
+            moved,
+            least,
+            ..
+        } = event.moves;
+        assert_eq!((clients, least.round()), (1_000, 250.0));
+        // A binomial distribution, five standard deviations wide.
+        assert!(
+            (moved as f64 - least).abs() < 5.0 * (least * 0.75).sqrt(),
+            "{moved}"
+        );
+    }
+    assert_eq!(report.runs[0].services[0].churn.unwrap().moved, 0);
+
+    // By turns, a client's server says nothing of its next.
+    let (report, _) = run_alone(source(), "rr", &servers, text);
+    assert!(events(&report)[0].moves.moved > 500);
+}
+
+#[test]
+fn runs_with_a_scenario_are_alike_whatever_the_threads_and_the_company() {
+    let text = r#"
+        [[event]]
+        at = "10s"
+        action = "down"
+        server = "10.1.0.2:80"
+        [[event]]
+        at = "20s"
+        action = "up"
+        server = "10.1.0.2:80"
+    "#;
+    let servers = ["10.1.0.1:80", "10.1.0.2:80", "10.1.0.3:80"];
+    let run_of = |policies: &[&str], threads: usize| {
+        let written = Written {
+            policies: policies.iter().map(|&name| name.to_owned()).collect(),
+            ..written(&servers)
+        };
+        let options = Options {
+            threads,
+            ..scenario(text)
+        };
+        let sources = [Source::new(&shop()).unwrap()];
+        run(&sources, &written, &options, &mut ()).unwrap().0
+    };
+    let one = run_of(&["wlc", "sh", "rr"], 1);
+    let two = run_of(&["wlc", "sh", "rr"], 2);
+    assert_eq!(one.runs, two.runs);
+    for (place, policy) in ["wlc", "sh", "rr"].into_iter().enumerate() {
+        assert_eq!(run_of(&[policy], 1).runs[0], one.runs[place]);
+    }
+    let events = one.runs.iter().map(|run| &run.services[0].events[0]);
+    assert!(events.map(|event| event.broken).sum::<u64>() > 0);
+}
