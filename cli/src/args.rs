@@ -15,6 +15,7 @@ use equipoise_replay::replay::MOST_CLIENTS;
 use equipoise_replay::setup::Item;
 use equipoise_replay::transform::{Bound, Selection, Share};
 
+use crate::commands::synth::Synth;
 use crate::failure::{Failure, USAGE};
 
 /// Try load-balancing policies on captured traffic
@@ -34,7 +35,7 @@ pub(crate) enum Command {
     Replay(Box<Replay>),
     Inspect(Inspect),
     Extract(Extract),
-    Synth(Box<crate::synth::Synth>),
+    Synth(Box<Synth>),
     /// Policies in the box
     Policy {
         #[command(subcommand)]

@@ -10,7 +10,6 @@ mod failure;
 mod files;
 mod interrupts;
 mod progress;
-mod synth;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
@@ -47,9 +46,9 @@ fn run() -> Result<ExitCode, Failure> {
                 .unwrap_or_default();
             commands::replay::run(*replay, order)
         }
-        Command::Extract(extract) => commands::extract::run(&extract),
-        Command::Synth(synth) => synth::run(&synth),
         Command::Inspect(inspect) => commands::inspect::run(&inspect),
+        Command::Extract(extract) => commands::extract::run(&extract),
+        Command::Synth(synth) => commands::synth::run(&synth),
         Command::Policy {
             command: PolicyCommand::List,
         } => commands::policy::list(),

@@ -170,12 +170,12 @@ impl Reading {
         if Requests::wants(&decoded) {
             self.requests.take(Timestamp(self.now), whose, &decoded, || bytes);
         }
-        self.told.extend(self.requests.finished());
+        self.requests.finished(|request| self.told.push(request.clone()));
     }
 
     fn finish(mut self) -> Vec<Request> {
         self.requests.end_all();
-        self.told.extend(self.requests.finished());
+        self.requests.finished(|request| self.told.push(request.clone()));
         assert_eq!(self.requests.memory(), 0);
         let counts = self.requests.counts();
         let count = counts.http + counts.tls + counts.quic;

@@ -133,7 +133,7 @@ impl Read {
         while trace.next_batch(&mut batch)? {
             std::hint::black_box(&batch);
             if let Some(read) = trace.requests() {
-                requests += read.finished().count() as u64;
+                read.finished(|_| requests += 1);
             }
             trace.ended().for_each(drop);
         }
@@ -213,7 +213,8 @@ fn script(number: u32) -> Vec<(bool, u8, Vec<u8>)> {
     script
 }
 
-/// Writes a nanosecond pcap, a packet of each open connection in turn.
+/// Writes a nanosecond pcap: of each open connection in turn a request with its response, which is
+/// sent in a row, as servers send what fits into a first window.
 fn write(path: &Path) -> Result<(), Box<dyn Error>> {
     let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
     for word in [0xa1b2_3c4d_u32, 0x0004_0002, 0, 0, 0x0004_0000, 1] {
@@ -233,15 +234,17 @@ fn write(path: &Path) -> Result<(), Box<dyn Error>> {
         let mut open: Vec<Wire> = open.collect();
         while !open.is_empty() {
             for wire in &mut open {
-                if let Some((from_client, flags, payload)) = wire.script.pop() {
+                while let Some((from_client, flags, payload)) = wire.script.pop() {
                     at_ns += 10_000;
                     number = number.wrapping_add(1);
-                    write_packet(
-                        &mut out,
-                        wire,
-                        (at_ns, number),
-                        (from_client, flags, &payload),
-                    )?;
+                    let packet = (from_client, flags, &payload[..]);
+                    write_packet(&mut out, wire, (at_ns, number), packet)?;
+                    let next = wire.script.last();
+                    if next
+                        .is_some_and(|(is_request, _, content)| *is_request && !content.is_empty())
+                    {
+                        break;
+                    }
                 }
             }
             open.retain(|wire| !wire.script.is_empty());

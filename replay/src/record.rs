@@ -39,6 +39,8 @@ pub(crate) struct Recorder {
     pub(crate) fresh: Vec<Decision>,
     keeps_decisions: bool,
     pub(crate) faults: Vec<FaultReport>,
+    /// Whether there has been one.
+    pub(crate) has_faulted: bool,
     start: Timestamp,
     axis: Axis,
 }
@@ -73,6 +75,7 @@ impl Recorder {
             fresh: Vec::new(),
             keeps_decisions,
             faults: Vec::new(),
+            has_faulted: false,
             start,
             axis,
         }
@@ -205,6 +208,7 @@ impl Observer for Recorder {
     }
 
     fn faulted(&mut self, report: &FaultReport) {
+        self.has_faulted = true;
         self.faults.push(report.clone());
     }
 }

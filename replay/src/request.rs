@@ -12,6 +12,7 @@ mod order;
 mod quic;
 mod reason;
 mod record;
+mod slot;
 mod tls;
 
 pub use http::MOST_HEADERS;
@@ -24,6 +25,7 @@ use crate::decode::Decoded;
 use crate::track::{Direction, Observed};
 use exchange::Exchange;
 use order::Piece;
+use slot::{Skip, Slot, State};
 
 /// How much memory requests may take, in bytes, and how long is searched for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +53,10 @@ impl Default for Limits {
 
 /// Where a direction begins or ends.
 const TELLING: TcpFlags = TcpFlags::SYN.union(TcpFlags::FIN).union(TcpFlags::RST);
+
+/// Records that are kept to be used again, and how large they are at most, in bytes.
+const MOST_SPARE: usize = 4_096;
+const LARGE: usize = 1_024;
 
 /// Whose packet it is, as the tracker says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,40 +95,16 @@ pub struct Requests {
 struct Out {
     limits: Limits,
     counts: Counts,
-    finished: Vec<Request>,
+    #[expect(
+        clippy::vec_box,
+        reason = "so they are moved in one step, and used again"
+    )]
+    finished: Vec<Box<Request>>,
+    /// Finished ones that were told of, to be used again.
+    #[expect(clippy::vec_box, reason = "as `finished`")]
+    spare: Vec<Box<Request>>,
     /// Where somebody wants them.
     firsts: Option<Vec<Request>>,
-}
-
-/// What is known of the connection that a flow carries.
-#[derive(Debug, Default)]
-struct Slot {
-    connection: u64,
-    /// Of the client's and the server's bytes, which ones are passed over unseen.
-    skips: [Skip; 2],
-    /// When the server's were passed over last.
-    skipped: Timestamp,
-    state: State,
-    /// The client is the end with the lower address, or port.
-    client_is_lower: bool,
-}
-
-/// Bytes within a body that nobody waits for: most packets are done with here, and touch nothing
-/// else of their connection.
-#[derive(Clone, Copy, Debug, Default)]
-struct Skip {
-    next: u32,
-    /// How many, from `next` on.
-    left: u32,
-}
-
-#[derive(Debug, Default)]
-enum State {
-    /// The client has sent nothing yet. Where client and server begin.
-    Fresh([Option<u32>; 2]),
-    Open(Box<Exchange>),
-    #[default]
-    Over,
 }
 
 impl Requests {
@@ -321,14 +303,14 @@ impl Requests {
             return;
         };
         self.out.counts.quic += 1;
-        let request = Request {
+        let request = Box::new(Request {
             connection: slot.connection,
             flow,
             number: 1,
             is_first: true,
             time: now,
             content: Content::Quic(initial),
-        };
+        });
         self.out.note_first(&request);
         self.out.finished.push(request);
     }
@@ -342,9 +324,15 @@ impl Requests {
             .flat_map(|firsts| firsts.drain(..))
     }
 
-    /// Requests that were answered since the last call, or of which nothing more is to come.
-    pub fn finished(&mut self) -> std::vec::Drain<'_, Request> {
-        self.out.finished.drain(..)
+    /// Tells of requests that were answered since the last call, or of which nothing more is to
+    /// come.
+    pub fn finished(&mut self, mut tell: impl FnMut(&Request)) {
+        for request in self.out.finished.drain(..) {
+            tell(&request);
+            if self.out.spare.len() < MOST_SPARE && request.memory() < LARGE {
+                self.out.spare.push(request);
+            }
+        }
     }
 
     /// Ends every connection: at the end of the trace. They come in the order of their flows.
@@ -362,37 +350,6 @@ impl Requests {
     /// Bytes that connections take now, within [`Limits::total`].
     pub fn memory(&self) -> usize {
         self.memory
-    }
-}
-
-impl Slot {
-    /// Whether the packet lies within what is passed over, or nothing of it is wanted any more.
-    #[inline]
-    fn passes_over(&mut self, now: Timestamp, direction: Direction, decoded: &Decoded) -> bool {
-        let from_server = direction == Direction::ToClient;
-        let skip = &mut self.skips[usize::from(from_server)];
-        let length = decoded.payload_length;
-        let is_within = decoded.tcp_sequence == skip.next
-            && length < skip.left
-            && !decoded.packet.flags.intersects(TELLING);
-        if is_within {
-            skip.next = skip.next.wrapping_add(length);
-            skip.left -= length;
-            if from_server {
-                self.skipped = now;
-            }
-        }
-        is_within || matches!(self.state, State::Over)
-    }
-
-    /// Tells the connection what was passed over.
-    #[inline]
-    fn catch_up(&mut self) {
-        if let State::Open(exchange) = &mut self.state
-            && self.skips.iter().any(|skip| skip.left > 0)
-        {
-            exchange.skip_to(self.skips, self.skipped);
-        }
     }
 }
 

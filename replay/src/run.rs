@@ -1,6 +1,8 @@
-//! One policy over one trace: a director of its own, fed with every packet in order.
+//! One policy over one trace: a director of its own, which takes in every packet in order, or
+//! follows another one that does.
 //!
-//! Sequential and deterministic; several runs share nothing but the packets.
+//! Sequential and deterministic; several runs share nothing but the packets, or what their leader
+//! wrote down.
 
 mod scene;
 
@@ -10,8 +12,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use equipoise_core::{
-    ConfigError, Decision, Director, Endpoint, FaultReport, Policy, Scheduling, Settings, Tag,
-    Timestamp,
+    ConfigError, Decision, Director, Endpoint, FaultReport, Observer as _, Policy, Scheduling,
+    Settings, Tag, Timestamp,
 };
 use equipoise_reports::timeline::Axis;
 
@@ -130,7 +132,8 @@ impl Run {
     /// Takes in what happens next in the trace.
     pub(crate) fn feed(&mut self, batch: &[Event]) {
         for event in batch {
-            if self.feed.director.is_stopped() {
+            // Only a fault stops a director; asking all its services each time would take long.
+            if self.feed.director.observer.has_faulted && self.feed.director.is_stopped() {
                 break;
             }
             match event {
@@ -190,7 +193,7 @@ impl Run {
             if let Err(ConfigError::Policy(fault)) =
                 scene.play(due, self.next_tag, director, scheduling)
             {
-                director.observer.faults.push(FaultReport {
+                director.observer.faulted(&FaultReport {
                     fault,
                     service,
                     first: None,

@@ -110,11 +110,15 @@ pub struct CaptureView<'a> {
 
 /// A trace being read.
 pub struct Trace {
+    /// By the time of their first frame, and of equals in the order given. Wherever a capture has a
+    /// number within, it is its place here.
     readers: Vec<Reader>,
+    /// The place of each in the order given.
+    given: Vec<u32>,
     /// Captures still to be opened, by the time of their first frame, the earliest last.
     pending: Vec<(Timestamp, u32)>,
-    /// The next packet of each open capture, the earliest on top; of equals the capture given
-    /// first.
+    /// The next packet of each open capture, the earliest on top; of equals that of the capture
+    /// that begins first.
     heads: BinaryHeap<Reverse<(Timestamp, u32)>>,
     /// In place of captures, where one was made of them.
     table: Option<Table>,
@@ -141,6 +145,7 @@ impl Trace {
     ) -> Result<Self, CaptureError> {
         let mut trace = Self {
             readers: Vec::new(),
+            given: Vec::new(),
             pending: Vec::new(),
             heads: BinaryHeap::new(),
             table: None,
@@ -160,16 +165,22 @@ impl Trace {
                 return Ok(trace);
             }
         }
+        let mut opened = Vec::new();
         for (index, source) in sources.iter().enumerate() {
             let (reader, first) = if sources.len() == 1 {
                 (Reader::open(source)?, Timestamp::default())
             } else {
                 Reader::probe(source)?
             };
-            trace.readers.push(reader);
-            trace.pending.push((first, index as u32));
+            opened.push((first, index as u32, reader));
         }
-        trace.pending.sort_by_key(|&pending| Reverse(pending));
+        opened.sort_by_key(|&(first, index, _)| (first, index));
+        for (place, (first, index, reader)) in opened.into_iter().enumerate() {
+            trace.readers.push(reader);
+            trace.given.push(index);
+            trace.pending.push((first, place as u32));
+        }
+        trace.pending.reverse();
         Ok(trace)
     }
 
@@ -298,7 +309,12 @@ impl Trace {
     /// The captures, in the order given.
     pub fn captures(&self) -> impl Iterator<Item = CaptureView<'_>> {
         let of_table = self.table.iter().flat_map(Table::captures);
-        self.readers.iter().map(Reader::view).chain(of_table)
+        let mut places = vec![0; self.given.len()];
+        for (place, &index) in self.given.iter().enumerate() {
+            places[index as usize] = place;
+        }
+        let readers = places.into_iter().map(|place| self.readers[place].view());
+        readers.chain(of_table)
     }
 
     /// Warnings so far, in the order of the captures.
@@ -385,13 +401,14 @@ impl Trace {
         let (tracker, now, seen) = (&mut self.tracker, &mut self.now, &mut self.seen);
         let selector = &mut self.selector;
         let (requests, decoder) = (&mut self.requests, self.decoder);
+        let given = self.given[capture as usize];
         let take = |time, head: &Head, frame: &Frame<'_>| {
             if (time, capture) > until || batch.len() >= BATCH || read >= most {
                 return false;
             }
             read += 1;
             if is_taken(selector, time, head) {
-                let observed = track(tracker, seen, batch, (time, capture), head);
+                let observed = track(tracker, seen, batch, (time, given), head);
                 if let Some(requests) = requests {
                     read_request(requests, tracker, observed, time, head, (decoder, frame));
                 }
@@ -518,14 +535,14 @@ fn read_request(
     head: &Head,
     (decoder, frame): (Decoder, &Frame<'_>),
 ) {
-    let decoded = &head.decoded;
-    if !Requests::wants(decoded) {
+    let packet = &head.decoded;
+    if !Requests::wants(packet) {
         return;
     }
     let whose = match observed {
         Some(observed) => Some(Whose::observed(&observed)),
         None => tracker
-            .carrier(&decoded.packet)
+            .carrier(&packet.packet)
             .map(|(flow, connection)| Whose {
                 connection,
                 flow,
@@ -533,8 +550,8 @@ fn read_request(
             }),
     };
     if let Some(whose) = whose {
-        requests.take(time, whose, decoded, || {
-            decoder.payload(frame.link_type, frame.bytes, frame.original_length, decoded)
+        requests.take(time, whose, packet, || {
+            decoder.payload(frame.link_type, frame.bytes, frame.original_length, packet)
         });
     }
 }

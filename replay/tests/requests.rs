@@ -7,5 +7,7 @@ mod made;
 mod oddities;
 #[path = "requests/order.rs"]
 mod order;
+#[path = "requests/payload.rs"]
+mod payload;
 #[path = "requests/tables.rs"]
 mod tables;

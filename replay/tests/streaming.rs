@@ -328,6 +328,42 @@ fn a_capture_and_its_rotated_parts_are_the_same_trace() {
 }
 
 #[test]
+fn parts_are_cut_between_packets_of_the_same_time_too() {
+    let at = |second: u64, client: u16, from_client, flags| Segment {
+        at: second * SECOND,
+        client,
+        from_client,
+        flags,
+        payload: 0,
+    };
+    // In the other order the reset would find no connection, and the second SYN one that is open.
+    let segments = [
+        at(0, 1, true, SYN),
+        at(0, 1, false, SYN | ACK),
+        at(1, 1, true, ACK),
+        at(1, 1, true, RST),
+        at(1, 1, true, SYN),
+        at(2, 2, true, SYN),
+    ];
+    let whole = capture(&segments);
+    let records: Vec<Vec<u8>> = segments
+        .iter()
+        .enumerate()
+        .map(|(number, segment)| record(number, segment))
+        .collect();
+    let part = |name: &str, records: &[Vec<u8>]| Source::from_bytes(name, file(records.to_vec()));
+    let (one, other) = records.split_at(4);
+    let parts = [part("second", other), part("first", one)];
+    let whole = facts(&[whole]);
+    assert_eq!(facts(&parts), whole);
+    assert!(
+        whole.1.iter().any(|row| row.contains("reused")),
+        "{:?}",
+        whole.1
+    );
+}
+
+#[test]
 fn gaps_and_overlaps_are_told() {
     let at = |seconds: u64, client: u16| Segment {
         at: seconds * SECOND,
@@ -379,6 +415,17 @@ fn a_replay_that_is_broken_off_reports_what_was_read() {
     assert!(part.trace.decoded_packets < whole.trace.decoded_packets);
     let connections = |report: &Report| report.runs[0].services[0].connections;
     assert!(connections(&part) > 0 && connections(&part) < connections(&whole));
+    // Nothing is counted that no run has seen.
+    let (header, records) = records();
+    let read = part.trace.captures[0].packets as usize;
+    let cut = Source::from_bytes("cut", [header, records[..read].concat()].concat());
+    let (cut, _) = run(&[cut], &written, &Options::default(), &mut ()).unwrap();
+    assert_eq!(part.runs, cut.runs);
+    assert_eq!(part.trace.decoded_packets, cut.trace.decoded_packets);
+    assert_eq!(
+        part.trace.captures[0].last_ns,
+        cut.trace.captures[0].last_ns
+    );
 
     let automatic = Written {
         policies: vec!["rr".to_owned()],

@@ -27,8 +27,8 @@ pub trait Algorithm: Sized {
     const PARAMETERS: &'static [ParameterSpec] = &[];
     /// How it means to share connections out.
     const PROMISE: Promise;
-    /// Whether it chooses a server for every connection, as long as all servers are usable. Replays
-    /// of such algorithms can share one connection table.
+    /// Whether it chooses a server for every connection, as long as all servers are usable and there
+    /// are at most 250. Replays of such algorithms can share one connection table.
     const ALWAYS_CHOOSES: bool = false;
 
     /// A fresh algorithm without servers. Keys and values of `setup` are checked already; an error

@@ -139,7 +139,8 @@ pub trait Observer {
     }
 
     /// Where a director writes down what happens, which then asks no policy: only a [`Script`]
-    /// has one.
+    /// has one, made by [`crate::Director::leader`].
+    #[doc(hidden)]
     #[inline]
     fn script(&mut self) -> Option<&mut Script> {
         None

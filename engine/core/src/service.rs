@@ -23,6 +23,10 @@ use crate::{
 /// Events that wait at most, arrivals or not: bounds memory where nothing arrives.
 const LOG_LIMIT: usize = 4096;
 
+/// Servers of a service whose decisions others may follow, at most: with more than its least table
+/// has slots (251), mh can be without a choice.
+const MOST_FOLLOWED: usize = 250;
+
 /// Calls that may run into their deadline before the policy is set aside for its fallback: each
 /// makes everybody wait that long.
 const MOST_DEADLINES: u32 = 3;
@@ -107,6 +111,8 @@ pub(crate) struct Service {
     /// Words up to the last arrival. What comes after it is told with the next one, as a typed
     /// scheduler is told of it; a new list of servers tells it all at once.
     wire_asked: usize,
+    /// Words up to here name servers, none an arrival of the batch at hand.
+    wire_named: usize,
     wire_time_us: Option<u64>,
     answers: Vec<u32>,
     changed: Vec<Load>,
@@ -144,6 +150,7 @@ impl Service {
             keys: Vec::new(),
             wire: Vec::new(),
             wire_asked: 0,
+            wire_named: 0,
             wire_time_us: None,
             answers: Vec::new(),
             changed: Vec::new(),
@@ -197,6 +204,7 @@ impl Service {
     fn forget_changes(&mut self) {
         self.wire.clear();
         self.wire_asked = 0;
+        self.wire_named = 0;
         self.keys.clear();
         self.wire_time_us = None;
         for id in self.dirty.drain(..) {
@@ -265,7 +273,8 @@ impl Service {
                 && server.config.upper_threshold == 0
                 && server.config.method == self.servers[0].config.method
         });
-        persistence.is_none() && !one_packet && !self.servers.is_empty() && are_alike
+        let are_few = (1..=MOST_FOLLOWED).contains(&self.servers.len());
+        persistence.is_none() && !one_packet && are_few && are_alike
     }
 
     /// A packet that the policy decides; settled at once where it may not wait.
@@ -400,6 +409,10 @@ impl Service {
             }
         }
         self.name_servers(&given);
+        if let Err(fault) = self.tell_gathered() {
+            self.fail(fault, None, "told of loads", around.observer);
+            faulted = true;
+        }
         if faulted && !self.stopped {
             self.restart(log[log.len() - 1].at);
         }

@@ -8,6 +8,8 @@
 
 #[path = "alike/follow.rs"]
 mod follow;
+#[path = "alike/gathered.rs"]
+mod gathered;
 #[path = "alike/host.rs"]
 mod host;
 #[path = "alike/lives.rs"]

@@ -1,6 +1,8 @@
 //! Which services there are to replay, and which packets are theirs.
 
-use equipoise_core::{Endpoint, Packet, Protocol, ServiceKey};
+use std::collections::BTreeMap;
+
+use equipoise_core::{Address, Endpoint, Family, Packet, Protocol, ServiceKey};
 
 use super::reading::next_batch;
 use super::{Options, Phase, Progress, ReplayError, Watcher};
@@ -65,8 +67,9 @@ impl Survey {
 /// Marks packets, and notes which services they reach and which connections are whose.
 pub(super) struct Watch {
     marks: MarkRules,
-    keys: Vec<ServiceKey>,
+    services: Services,
     matched: Vec<bool>,
+    has_matched: bool,
     observed: Vec<u64>,
     /// For the case that no service is reached.
     endpoints: Endpoints,
@@ -74,17 +77,14 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(setup: &Setup) -> Self {
-        let keys: Vec<ServiceKey> = setup
-            .services
-            .iter()
-            .map(|service| service.config.key)
-            .collect();
+        let services = setup.services.len();
         Self {
             marks: setup.marks.clone(),
-            matched: vec![false; keys.len()],
-            observed: vec![0; keys.len()],
+            services: Services::of(setup),
+            matched: vec![false; services],
+            has_matched: false,
+            observed: vec![0; services],
             endpoints: Endpoints::default(),
-            keys,
         }
     }
 
@@ -102,15 +102,16 @@ impl Watch {
                         .mark(packet.protocol, packet.destination, packet.destination_port);
             }
             if observed.begins || packet.mark != 0 {
-                for (key, matched) in self.keys.iter().zip(&mut self.matched) {
-                    *matched |= reaches(key, packet, packet.mark);
+                for service in self.services.reached(packet) {
+                    self.matched[service] = true;
+                    self.has_matched = true;
                 }
             }
         }
     }
 
     pub(super) fn matched_any(&self) -> bool {
-        self.matched.contains(&true)
+        self.has_matched
     }
 
     pub(super) fn is_matched(&self, service: usize) -> bool {
@@ -123,8 +124,8 @@ impl Watch {
             server, protocol, ..
         } = *connection;
         let mark = self.marks.mark(protocol, server.address, server.port);
-        for (key, observed) in self.keys.iter().zip(&mut self.observed) {
-            *observed += u64::from(is_for(key, protocol, server, mark));
+        for service in self.services.of_end(protocol, server, mark) {
+            self.observed[service] += 1;
         }
         if !self.matched_any() {
             self.endpoints.count(connection);
@@ -142,35 +143,65 @@ impl Watch {
     }
 }
 
-/// In either direction: the tracker may see a reply first.
-fn reaches(key: &ServiceKey, packet: &Packet, mark: u32) -> bool {
-    let destination = Endpoint {
-        address: packet.destination,
-        port: packet.destination_port,
-    };
-    let source = Endpoint {
-        address: packet.source,
-        port: packet.source_port,
-    };
-    is_for(key, packet.protocol, destination, mark) || is_for(key, packet.protocol, source, 0)
+/// Services by what selects them: there may be thousands.
+struct Services {
+    by_end: BTreeMap<(Protocol, Address, u16), usize>,
+    by_mark: BTreeMap<(Family, u32), usize>,
 }
 
-fn is_for(key: &ServiceKey, protocol: Protocol, endpoint: Endpoint, packet_mark: u32) -> bool {
-    match *key {
-        ServiceKey::Address {
-            protocol: own,
-            address,
-            port,
-        } => own == protocol && address == endpoint.address && (port == 0 || port == endpoint.port),
-        ServiceKey::Mark { mark, .. } => mark == packet_mark && key.family() == family(endpoint),
+impl Services {
+    fn of(setup: &Setup) -> Self {
+        let mut services = Self {
+            by_end: BTreeMap::new(),
+            by_mark: BTreeMap::new(),
+        };
+        for (place, service) in setup.services.iter().enumerate() {
+            match service.config.key {
+                ServiceKey::Address {
+                    protocol,
+                    address,
+                    port,
+                } => services.by_end.insert((protocol, address, port), place),
+                ServiceKey::Mark { family, mark } => services.by_mark.insert((family, mark), place),
+            };
+        }
+        services
+    }
+
+    /// In either direction: the tracker may see a reply first.
+    fn reached(&self, packet: &Packet) -> impl Iterator<Item = usize> {
+        let destination = Endpoint {
+            address: packet.destination,
+            port: packet.destination_port,
+        };
+        let source = Endpoint {
+            address: packet.source,
+            port: packet.source_port,
+        };
+        let there = self.of_end(packet.protocol, destination, packet.mark);
+        there.chain(self.of_end(packet.protocol, source, 0))
+    }
+
+    /// Those of an endpoint: by its port, by every port, and by the packet's mark.
+    fn of_end(
+        &self,
+        protocol: Protocol,
+        end: Endpoint,
+        packet_mark: u32,
+    ) -> impl Iterator<Item = usize> {
+        let at = |port| self.by_end.get(&(protocol, end.address, port));
+        let of_every_port = if end.port == 0 { None } else { at(0) };
+        let of_mark = self.by_mark.get(&(family(end), packet_mark));
+        let found = [at(end.port), of_every_port, of_mark];
+        found.into_iter().flatten().copied()
     }
 }
 
-fn family(endpoint: Endpoint) -> equipoise_core::Family {
+fn family(endpoint: Endpoint) -> Family {
     if endpoint.address.is_v4() {
-        equipoise_core::Family::Ipv4
+        Family::Ipv4
     } else {
-        equipoise_core::Family::Ipv6
+        Family::Ipv6
     }
 }
 

@@ -57,16 +57,16 @@ impl Body {
     }
 
     /// Passes over what comes next, of which the last `missing` bytes are not at hand; how much
-    /// belonged to the body. It is over where that is not all, or where bytes are missing that
+    /// belonged to the body, and what is wrong with the next byte, if anything is. It is over where that is not all, or where bytes are missing that
     /// would be needed.
-    pub(super) fn skip(&mut self, bytes: &[u8], missing: u64) -> Result<u64, Reason> {
+    pub(super) fn skip(&mut self, bytes: &[u8], missing: u64) -> (u64, Result<(), Reason>) {
         let all = bytes.len() as u64 + missing;
         match self {
-            Self::UntilClose => Ok(all),
+            Self::UntilClose => (all, Ok(())),
             Self::Length(left) => {
                 let used = all.min(*left);
                 *left -= used;
-                Ok(used)
+                (used, Ok(()))
             }
             Self::Chunked(chunks) => {
                 let mut used = 0;
@@ -77,17 +77,21 @@ impl Body {
                         used += part;
                         *left -= part;
                         if *left > 0 {
-                            return Ok(used);
+                            return (used, Ok(()));
                         }
                         *chunks = Chunks::DataEnd;
                     } else if let Some(&byte) = bytes.first() {
+                        let is_last = match chunks.step(byte) {
+                            Ok(is_last) => is_last,
+                            Err(reason) => return (used, Err(reason)),
+                        };
                         used += 1;
-                        if chunks.step(byte)? {
+                        if is_last {
                             *self = Self::Length(0);
-                            return Ok(used);
+                            return (used, Ok(()));
                         }
                     } else {
-                        return Ok(used);
+                        return (used, Ok(()));
                     }
                 }
             }
@@ -132,7 +136,9 @@ mod tests {
     fn chunked(stream: &[u8], size: usize) -> Result<(u64, bool), Reason> {
         let (mut body, mut used) = (Body::CHUNKED, 0);
         for piece in stream.chunks(size) {
-            used += body.skip(piece, 0)?;
+            let (part, outcome) = body.skip(piece, 0);
+            outcome?;
+            used += part;
             if body.is_over() {
                 return Ok((used, true));
             }
@@ -173,9 +179,9 @@ mod tests {
     #[test]
     fn data_may_be_missing_and_framing_may_not() {
         let mut body = Body::CHUNKED;
-        assert_eq!(body.skip(b"10\r\nab", 10), Ok(16));
-        assert_eq!(body.skip(b"cdef\r\n", 0), Ok(6));
-        assert_eq!(body.skip(b"10\r\nab", 20), Ok(20));
+        assert_eq!(body.skip(b"10\r\nab", 10), (16, Ok(())));
+        assert_eq!(body.skip(b"cdef\r\n", 0), (6, Ok(())));
+        assert_eq!(body.skip(b"10\r\nab", 20), (20, Ok(())));
         assert_eq!(body, Body::Chunked(Chunks::DataEnd));
     }
 }

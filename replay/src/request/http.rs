@@ -11,14 +11,17 @@ use httparse::{Error, Header, ParserConfig, Status};
 
 use super::Reason;
 use super::body::Body;
-use super::record::Http;
 
 /// Fields that a head may have.
 pub const MOST_HEADERS: usize = 128;
 
 /// What a request head says.
-pub(super) struct RequestHead {
-    pub(super) http: Http,
+pub(super) struct RequestHead<'a> {
+    pub(super) method: &'a str,
+    pub(super) target: &'a [u8],
+    /// Of the target where it has one, else of the field.
+    pub(super) host: Option<&'a [u8]>,
+    pub(super) minor_version: u8,
     /// An error where the body's end cannot be told for sure.
     pub(super) body: Result<Body, Reason>,
     /// It asks for another protocol, with an upgrade or `CONNECT`.
@@ -38,7 +41,7 @@ pub(super) struct ResponseHead {
 type Read<T> = Result<Option<(usize, T)>, Reason>;
 
 /// Reads a request head and says how long it is; none where more bytes are needed.
-pub(super) fn request(bytes: &[u8]) -> Read<RequestHead> {
+pub(super) fn request(bytes: &[u8]) -> Read<RequestHead<'_>> {
     let mut fields = [const { MaybeUninit::uninit() }; MOST_HEADERS];
     let mut request = httparse::Request::new(&mut []);
     let mut as_nginx = ParserConfig::default();
@@ -59,7 +62,10 @@ pub(super) fn request(bytes: &[u8]) -> Read<RequestHead> {
     let is_connect = method == "CONNECT";
     let host = authority(target, is_connect).or(fields.host);
     let head = RequestHead {
-        http: Http::new(method, target, host, minor_version),
+        method,
+        target,
+        host,
+        minor_version,
         body: fields.request_body(minor_version),
         may_switch: is_connect || fields.upgrades,
         oddities: [
@@ -155,19 +161,31 @@ fn is_utf8(bytes: &[u8]) -> bool {
 /// Reads a head with a target of any bytes, which nginx takes and the parser does not: others are
 /// put in their place while it looks.
 #[cold]
-fn raw_target(bytes: &[u8]) -> Read<RequestHead> {
+fn raw_target(bytes: &[u8]) -> Read<RequestHead<'_>> {
     let mut plain = bytes.to_vec();
     let end = line(bytes).len();
     for byte in plain[..end].iter_mut().filter(|byte| !byte.is_ascii()) {
         *byte = b'x';
     }
-    let Some((length, mut head)) = request(&plain)? else {
+    let Some((length, head)) = request(&plain)? else {
         return Ok(None);
     };
-    let behind = &bytes[head.http.method().len()..];
-    let spaces = behind.iter().take_while(|&&byte| byte == b' ').count();
-    let target = head.http.target_mut();
-    target.copy_from_slice(&behind[spaces..spaces + target.len()]);
+    // Parts of the head, where they lie in the bytes themselves.
+    let place = |part: &[u8]| {
+        let at = (part.as_ptr() as usize).wrapping_sub(plain.as_ptr() as usize);
+        bytes
+            .get(at..at.wrapping_add(part.len()))
+            .unwrap_or_default()
+    };
+    let head = RequestHead {
+        method: std::str::from_utf8(place(head.method.as_bytes())).unwrap_or_default(),
+        target: place(head.target),
+        host: head.host.map(place),
+        minor_version: head.minor_version,
+        body: head.body,
+        may_switch: head.may_switch,
+        oddities: head.oddities,
+    };
     Ok(Some((length, head)))
 }
 

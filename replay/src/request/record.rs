@@ -31,10 +31,10 @@ pub enum Content {
 }
 
 /// A request of HTTP/1.x and what came of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Http {
     /// Method, target and host, one behind the other: one allocation instead of three.
-    text: Box<[u8]>,
+    text: Vec<u8>,
     /// Where the method and the target end.
     ends: [u32; 2],
     has_host: bool,
@@ -84,22 +84,6 @@ pub struct Initial {
 }
 
 impl Http {
-    /// A request of which the head was read.
-    pub(super) fn new(method: &str, target: &[u8], host: Option<&[u8]>, minor_version: u8) -> Self {
-        let host_or_nothing = host.unwrap_or_default();
-        let text = [method.as_bytes(), target, host_or_nothing].concat();
-        let ends = [method.len(), method.len() + target.len()];
-        Self {
-            text: text.into_boxed_slice(),
-            ends: ends.map(|end| end as u32),
-            has_host: host.is_some(),
-            minor_version,
-            bytes: 0,
-            is_complete: false,
-            response: None,
-        }
-    }
-
     /// As sent: methods are case-sensitive, and may be any token.
     pub fn method(&self) -> &str {
         let method = &self.text[..self.ends[0] as usize];
@@ -109,10 +93,6 @@ impl Http {
     /// As sent, in whichever form: `/path?query`, `http://host/path`, `host:port`, `*`.
     pub fn target(&self) -> &[u8] {
         &self.text[self.ends[0] as usize..self.ends[1] as usize]
-    }
-
-    pub(super) fn target_mut(&mut self) -> &mut [u8] {
-        &mut self.text[self.ends[0] as usize..self.ends[1] as usize]
     }
 
     /// The authority of the target where it has one, else the field `Host`; with the port if that
@@ -140,10 +120,31 @@ impl Request {
         }
     }
 
+    /// What was asked for is this, of which nothing but the head is known.
+    pub(super) fn ask(&mut self, method: &str, target: &[u8], host: Option<&[u8]>, minor: u8) {
+        // What another request asked for, if this was one, leaves its memory.
+        let mut text = match &mut self.content {
+            Content::Http(http) => std::mem::take(&mut http.text),
+            Content::Tls(_) | Content::Quic(_) => Vec::new(),
+        };
+        text.clear();
+        text.extend_from_slice(method.as_bytes());
+        text.extend_from_slice(target);
+        let ends = [method.len() as u32, text.len() as u32];
+        text.extend_from_slice(host.unwrap_or_default());
+        self.content = Content::Http(Http {
+            text,
+            ends,
+            has_host: host.is_some(),
+            minor_version: minor,
+            ..Http::default()
+        });
+    }
+
     /// Roughly what it takes in memory.
     pub(super) fn memory(&self) -> usize {
         let more = match &self.content {
-            Content::Http(http) => http.text.len(),
+            Content::Http(http) => http.text.capacity(),
             Content::Tls(_) | Content::Quic(_) => 0,
         };
         size_of::<Self>() + more

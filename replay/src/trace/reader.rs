@@ -35,6 +35,8 @@ pub(super) struct Reader {
     /// The time of the next packet, which later ones do not fall behind.
     pub(super) clock: Timestamp,
     pub(super) head: Option<Head>,
+    /// What is to be counted of it.
+    uncounted: Counted,
     /// The frame of the packet that waits, where somebody wants its content.
     pub(super) kept: Option<Kept>,
     facts: CaptureFacts,
@@ -91,6 +93,7 @@ impl Reader {
             last_ns: 0,
             clock: Timestamp::default(),
             head: None,
+            uncounted: (0, 0, None),
             kept: None,
             facts,
             bytes_read: 0,
@@ -133,6 +136,8 @@ impl Reader {
                 self.head = Some(head);
                 return Ok(true);
             }
+            count(&mut self.facts, &mut self.last_ns, totals, self.uncounted);
+            count_retimed(self.clock, &head, totals);
         }
         let outcome = self.read_on(decoder, totals, take);
         if !matches!(outcome, Ok(true)) {
@@ -154,59 +159,45 @@ impl Reader {
             return Ok(false);
         };
         while let Some(frame) = capture.next_frame()? {
-            totals.frames += 1;
-            let facts = &mut self.facts;
-            facts.packets += 1;
-            facts.bytes += u64::from(frame.original_length);
-            if facts.link_types.last() != Some(&frame.link_type)
-                && !facts.link_types.contains(&frame.link_type)
-            {
-                facts.link_types.push(frame.link_type);
-            }
-            match frame.time_ns {
-                Some(time) => {
-                    if facts.first_ns.is_some() {
-                        totals.clock_steps_back += u64::from(time < self.last_ns);
-                        let silence = time.saturating_sub(self.last_ns);
-                        facts.longest_silence_ns = facts.longest_silence_ns.max(silence);
-                    }
-                    facts.first_ns = Some(facts.first_ns.map_or(time, |first| first.min(time)));
-                    facts.last_ns = Some(facts.last_ns.map_or(time, |last| last.max(time)));
-                    self.last_ns = time;
-                }
-                None => totals.without_time += 1,
-            }
+            let counted = (frame.link_type, frame.original_length, frame.time_ns);
             // Clamped per capture, the merged sequence cannot go back either.
-            let clock = self.clock.max(Timestamp(self.last_ns));
+            let time = frame.time_ns.unwrap_or(self.last_ns);
+            let clock = self.clock.max(Timestamp(time));
             let head = |decoded| Head {
                 number: frame.number,
                 raw_time_ns: frame.time_ns,
                 decoded,
             };
             // Each way has its own head, taken where it lies: a copy would wait for what has just
-            // been written.
+            // been written. What waits is counted when it is taken.
             if let Some(packet) = decoder.decode_plain(frame.link_type, frame.bytes) {
                 let head = head(packet);
                 self.clock = clock;
-                if !deliver(clock, (&head, &frame), totals, &mut take) {
+                if !take(clock, &head, &frame) {
                     self.kept.iter_mut().for_each(|kept| kept.keep(&frame));
+                    self.uncounted = counted;
                     self.head = Some(head);
                     return Ok(true);
                 }
+                count(&mut self.facts, &mut self.last_ns, totals, counted);
+                count_retimed(clock, &head, totals);
                 continue;
             }
             match decoder.decode_fully(frame.link_type, frame.bytes, frame.original_length) {
                 Ok(packet) => {
                     let head = head(packet);
                     self.clock = clock;
-                    if !deliver(clock, (&head, &frame), totals, &mut take) {
+                    if !take(clock, &head, &frame) {
                         self.kept.iter_mut().for_each(|kept| kept.keep(&frame));
+                        self.uncounted = counted;
                         self.head = Some(head);
                         return Ok(true);
                     }
+                    count_retimed(clock, &head, totals);
                 }
                 Err(skipped) => *totals.skipped.entry(skipped).or_default() += 1,
             }
+            count(&mut self.facts, &mut self.last_ns, totals, counted);
         }
         Ok(false)
     }
@@ -236,18 +227,41 @@ impl Reader {
     }
 }
 
-/// Whether the packet is taken.
-fn deliver(
-    clock: Timestamp,
-    (head, frame): (&Head, &Frame<'_>),
+/// Of a frame, its link type, its length on the wire and its time.
+type Counted = (u16, u32, Option<u64>);
+
+/// Counts a frame that was read.
+#[inline]
+fn count(
+    facts: &mut CaptureFacts,
+    last_ns: &mut u64,
     totals: &mut Totals,
-    mut take: impl FnMut(Timestamp, &Head, &Frame<'_>) -> bool,
-) -> bool {
-    let is_taken = take(clock, head, frame);
+    (link_type, original_length, time_ns): Counted,
+) {
+    totals.frames += 1;
+    facts.packets += 1;
+    facts.bytes += u64::from(original_length);
+    if facts.link_types.last() != Some(&link_type) && !facts.link_types.contains(&link_type) {
+        facts.link_types.push(link_type);
+    }
+    let Some(time) = time_ns else {
+        totals.without_time += 1;
+        return;
+    };
+    if facts.first_ns.is_some() {
+        totals.clock_steps_back += u64::from(time < *last_ns);
+        let silence = time.saturating_sub(*last_ns);
+        facts.longest_silence_ns = facts.longest_silence_ns.max(silence);
+    }
+    facts.first_ns = Some(facts.first_ns.map_or(time, |first| first.min(time)));
+    facts.last_ns = Some(facts.last_ns.map_or(time, |last| last.max(time)));
+    *last_ns = time;
+}
+
+fn count_retimed(clock: Timestamp, head: &Head, totals: &mut Totals) {
     if let Some(time) = head.raw_time_ns
         && time < clock.0
     {
         totals.retimed(clock.0 - time);
     }
-    is_taken
 }

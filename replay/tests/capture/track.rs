@@ -329,14 +329,15 @@ fn captures_merge_by_time_and_time_never_goes_back() {
             told,
             [
                 (1, 1, 8),
+                // Of the same time, and its capture begins first.
+                (1, 2, 10),
                 (0, 1, 10),
                 (0, 2, 10),
-                (1, 2, 10),
                 (0, 3, 20),
                 (1, 3, 30)
             ]
         );
-        assert_eq!(batch[2].raw_time_ns, Some(5 * Timestamp::SECOND));
+        assert_eq!(batch[3].raw_time_ns, Some(5 * Timestamp::SECOND));
         assert_eq!(batch[5].observed.connection, 6);
         assert_eq!(trace.totals().clock_steps_back, 1);
         assert!(!trace.next_batch(&mut events).unwrap());

@@ -59,6 +59,16 @@ fn framing_that_could_be_read_in_two_ways_ends_the_reading() {
 }
 
 #[test]
+fn a_body_in_broken_chunks_counts_up_to_where_it_breaks() {
+    let request = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\nmore";
+    for most in [1, 7, request.len()] {
+        let (lines, reasons) = of_client(&in_segments(request, most));
+        assert_eq!(lines, ["first POST / - 52? -> -"]);
+        assert_eq!(reasons, [(Reason::Chunk, 1)]);
+    }
+}
+
+#[test]
 fn heads_that_nginx_refuses_are_refused() {
     let cases: [(&str, Reason); 11] = [
         ("GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n", Reason::FoldedHeader),

@@ -99,9 +99,8 @@ fn table(path: &Path) -> Vec<BTreeMap<String, String>> {
     let names: Vec<&str> = lines.next().unwrap().split('\t').collect();
     let fields = |line: &str| {
         let fields = line.split('\t').chain(std::iter::repeat(""));
-        let named = names.iter().zip(fields);
-        named
-            .map(|(name, field)| ((*name).to_owned(), field.to_owned()))
+        let both = names.iter().zip(fields);
+        both.map(|(name, field)| ((*name).to_owned(), field.to_owned()))
             .collect()
     };
     lines.map(fields).collect()
@@ -121,7 +120,8 @@ fn read(path: &Path, holding: Option<Holding>) -> (Vec<Connection>, Vec<Request>
     loop {
         let more = trace.next_batch(&mut batch).unwrap_or(true);
         connections.extend(trace.ended());
-        requests.extend(trace.requests().unwrap().finished());
+        let reading = trace.requests().unwrap();
+        reading.finished(|request| requests.push(request.clone()));
         if !more {
             break;
         }

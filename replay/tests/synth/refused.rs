@@ -117,6 +117,17 @@ fn presets_are_models_of_their_own() {
 }
 
 #[test]
+fn the_model_in_the_documentation_is_one() {
+    let page = include_str!("../../../docs/synth.md");
+    let (_, text) = page.split_once("```toml\n").unwrap();
+    let (text, _) = text.split_once("```").unwrap();
+    model(text).check().unwrap();
+    for preset in synth::PRESETS {
+        assert!(page.contains(&format!("| `{}` |", preset.name)));
+    }
+}
+
+#[test]
 fn options_are_held_to_the_same_ranges() {
     for wrong in ["0", "-1", "nan", "inf", "x", ""] {
         assert!(wrong.parse::<Rate>().is_err(), "{wrong}");

@@ -20,7 +20,6 @@ use crate::{
 };
 
 /// What a director that leads wrote down since [`Script::clear`]: its observer.
-#[derive(Default)]
 pub struct Script {
     events: Vec<Event>,
 }
@@ -126,14 +125,15 @@ impl<O: Observer> Director<O> {
     ///
     /// None where even then a decision could change what becomes of connections: where a service
     /// is persistent, or schedules datagrams one by one, or has no server; where a server is
-    /// quiesced, deleted, has a threshold or another forwarding method than its neighbours; and
-    /// where there are connections already.
+    /// quiesced, deleted, has a threshold or another forwarding method than its neighbours; where
+    /// there are more servers than every policy has room for; and where there are connections
+    /// already.
     pub fn leader(&self) -> Option<Director<Script>> {
         let is_fit = self.connection_count() == 0 && self.services.iter().all(Service::may_follow);
         if !is_fit {
             return None;
         }
-        let mut leader = Director::new(self.settings, Script::default());
+        let mut leader = Director::new(self.settings, Script { events: Vec::new() });
         leader.advance(self.now);
         for service in &self.services {
             let scheduling = Scheduling {
@@ -151,7 +151,10 @@ impl<O: Observer> Director<O> {
     }
 
     /// Takes in what the leader wrote down until `now`, and decides all of it. A director that
-    /// follows is given no packets, and everything that its leader writes from the beginning.
+    /// follows is given no packets, and everything that its own leader writes from the beginning.
+    ///
+    /// Where a policy's failure stops it underway, what the script says of other services, and of
+    /// connections that are there already, counts to its end all the same.
     ///
     /// If a policy refuses a connection all the same, that counts as refused, but what becomes of
     /// its later packets is not known here.

@@ -5,6 +5,9 @@ use super::{Arrival, Service, load_of};
 use crate::batch::{self, Kind, LOCAL, NO_DESTINATION, PLACE_MASK};
 use crate::{Fault, Needs, ServerId};
 
+/// Words that wait for an arrival at most.
+const WIRE_LIMIT: usize = 1 << 14;
+
 impl Service {
     pub(super) fn put_arrival_on_wire(&mut self, word: u32, arrival: &Arrival) {
         let now_us = arrival.at.micros();
@@ -19,19 +22,34 @@ impl Service {
     }
 
     /// What stays on the wire may name arrivals of the batch that has just been decided: from now
-    /// on by their servers' places.
+    /// on by their servers' places. What was named before is not looked at again.
     pub(super) fn name_servers(&mut self, given: &[Option<u32>]) {
-        let servers = &self.servers;
-        self.wire.retain_mut(|word| {
-            if *word & LOCAL == 0 {
-                return true;
+        let mut end = self.wire_named;
+        for place in self.wire_named..self.wire.len() {
+            let word = self.wire[place];
+            let named = if word & LOCAL == 0 {
+                Some(word)
+            } else {
+                let server = given.get((word & PLACE_MASK) as usize).copied().flatten();
+                server.map(|id| word & !(LOCAL | PLACE_MASK) | self.servers[id as usize].place)
+            };
+            if let Some(word) = named {
+                self.wire[end] = word;
+                end += 1;
             }
-            let server = given.get((*word & PLACE_MASK) as usize).copied().flatten();
-            if let Some(id) = server {
-                *word = *word & !(LOCAL | PLACE_MASK) | servers[id as usize].place;
-            }
-            server.is_some()
-        });
+        }
+        self.wire.truncate(end);
+        self.wire_named = end;
+    }
+
+    /// Tells what has gathered since the last arrival, where that is much: nothing may arrive for
+    /// long, as under templates.
+    pub(super) fn tell_gathered(&mut self) -> Result<(), Fault> {
+        if self.wire.len() < WIRE_LIMIT || self.wire_asked > 0 {
+            return Ok(());
+        }
+        self.wire_asked = self.wire.len();
+        self.run_packed(0)
     }
 
     /// One call for what is on the wire up to the last arrival.
@@ -44,6 +62,7 @@ impl Service {
         let outcome = scheduler.run(&self.keys, asked_words, &mut self.answers);
         self.keys.clear();
         self.wire.drain(..self.wire_asked);
+        self.wire_named = self.wire_named.saturating_sub(self.wire_asked);
         self.wire_asked = 0;
         outcome?;
         if self.answers.len() == asked {
