@@ -273,7 +273,12 @@ pub(crate) struct Inspect {
     #[arg(value_name = "CAPTURE", required = true)]
     pub(crate) captures: Vec<PathBuf>,
 
-    /// Services that are shown one by one; the others are summed up
+    /// Read what connections ask for: HTTP/1 requests, server names of TLS, QUIC handshakes
+    #[arg(long)]
+    pub(crate) requests: bool,
+
+    /// Services that are shown one by one, and hosts and targets with --requests; the others are
+    /// summed up
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) top: u32,
 

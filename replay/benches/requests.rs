@@ -26,9 +26,9 @@ const CONNECTIONS: u32 = 20_000;
 const AT_A_TIME: u32 = 2_000;
 const REQUESTS_EACH: u32 = 10;
 const SEGMENT: usize = 1_448;
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 5;
 /// Real captures are small: read so often in a round.
-const AGAIN: usize = 40;
+const AGAIN: usize = 200;
 const REAL: [&str; 5] = [
     "cs_http_espn.pcapng",
     "lucid_webddos.pcap",

@@ -4,6 +4,7 @@
 //! connections under way and a bounded set of clients, never the packets.
 
 mod clients;
+mod requests;
 mod services;
 
 use equipoise_reports::inspect::{Capture, Inspection, SCHEMA, Total};
@@ -11,10 +12,12 @@ use equipoise_reports::inspect::{Capture, Inspection, SCHEMA, Total};
 use crate::capture::{CaptureError, Source};
 use crate::decode::Decoder;
 use crate::replay::{Phase, Progress, Watcher};
+use crate::request;
 use crate::summary;
 use crate::trace::Trace;
 use crate::track::Tracker;
 use crate::transform::Selection;
+use requests::Requests;
 use services::Services;
 
 /// How to look.
@@ -24,6 +27,8 @@ pub struct Options {
     pub decoder: Decoder,
     /// What of the captures is looked at.
     pub selection: Selection,
+    /// Whether to read requests out of what connections carry.
+    pub requests: bool,
     /// Services that are told one by one; the others are summed up.
     pub top: usize,
 }
@@ -44,6 +49,10 @@ pub fn inspect(
 ) -> Result<Outcome, CaptureError> {
     let trace = Trace::open(sources, options.decoder, Tracker::default())?;
     let mut trace = trace.with_selection(options.selection);
+    if options.requests {
+        trace = trace.with_requests(request::Requests::default());
+    }
+    let mut requests = Requests::default();
     let mut services = Services::default();
     let mut capture_errors = Vec::new();
     let mut batch = Vec::new();
@@ -56,6 +65,9 @@ pub fn inspect(
                 continue;
             }
         };
+        if let Some(read) = trace.requests() {
+            read.finished(|request| requests.take(request));
+        }
         let start = start_of(&trace);
         trace
             .ended()
@@ -71,8 +83,19 @@ pub fn inspect(
             break;
         }
     }
+    if let Some(read) = trace.requests() {
+        read.end_all();
+        read.finished(|request| requests.take(request));
+    }
+    let counts = trace.requests().map(|read| read.counts().clone());
+    let mut inspection = inspection(&trace, services, options.top, is_partial, &capture_errors);
+    inspection.requests = counts.map(|counts| requests.report(&counts, options.top));
+    if options.requests && trace.is_table() {
+        let text = "a table of connections holds no payload: no requests are read";
+        inspection.warnings.push(text.to_owned());
+    }
     Ok(Outcome {
-        inspection: inspection(&trace, services, options.top, is_partial, &capture_errors),
+        inspection,
         capture_errors,
     })
 }
@@ -133,6 +156,7 @@ fn inspection(
         services_found,
         services,
         rest,
+        requests: None,
         replay: None,
         warnings: warnings(trace, errors),
     }
@@ -186,6 +210,7 @@ mod tests {
         let options = Options {
             decoder: Decoder::default(),
             selection: Selection::default(),
+            requests: false,
             top: 10,
         };
         let sources = [datagrams(10_000)];
@@ -208,8 +233,7 @@ mod tests {
         assert!(inspection.partial);
         let udp = inspection.protocols["udp"];
         assert_eq!(udp.packets, 2 * crate::trace::BATCH as u64);
-        // One more was read ahead.
-        assert_eq!(inspection.total.packets, udp.packets + 1);
+        assert_eq!(inspection.total.packets, udp.packets);
         let service = &inspection.services[0];
         assert_eq!(service.connections, udp.connections);
         assert_eq!(service.to_server.packets, udp.packets);

@@ -23,6 +23,7 @@ pub mod shell;
 mod summary;
 pub mod synth;
 pub mod table;
+mod toml_text;
 pub mod trace;
 pub mod track;
 pub mod transform;

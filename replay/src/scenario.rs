@@ -14,7 +14,7 @@ use std::ops::Range;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::policy::PolicyError;
+use crate::toml_text;
 use crate::transform::Bound;
 use text::{Duration, Moment};
 
@@ -41,19 +41,6 @@ pub enum ScenarioError {
         column: usize,
         /// What is wrong.
         what: String,
-    },
-    /// A policy that it names cannot be had.
-    #[error("{name}:{line}:{column}: {source}")]
-    Policy {
-        /// The file as given.
-        name: String,
-        /// From 1.
-        line: usize,
-        /// From 1, in characters.
-        column: usize,
-        /// Why not.
-        #[source]
-        source: PolicyError,
     },
 }
 
@@ -103,11 +90,8 @@ pub(crate) enum When {
 impl Scenario {
     /// Reads the text of a scenario; `name` is what messages call it.
     pub fn parse(name: &str, text: &str) -> Result<Self, ScenarioError> {
-        let file: File = toml::from_str(text).map_err(|error| {
-            // Some messages have several lines.
-            let what = error.message().replace('\n', ", ");
-            wrong(name, text, &error.span().unwrap_or_default(), what)
-        })?;
+        let file: File = toml::from_str(text)
+            .map_err(|error| wrong(name, text, error.span(), error.message()))?;
         Ok(Self {
             name: name.to_owned(),
             text: text.to_owned(),
@@ -116,16 +100,16 @@ impl Scenario {
     }
 
     fn wrong(&self, span: &Range<usize>, what: impl Into<String>) -> ScenarioError {
-        wrong(&self.name, &self.text, span, what.into())
+        wrong(&self.name, &self.text, Some(span.clone()), &what.into())
     }
 }
 
-fn wrong(name: &str, text: &str, span: &Range<usize>, what: String) -> ScenarioError {
-    let (line, column) = text::place(text, span.start);
+fn wrong(name: &str, text: &str, span: Option<Range<usize>>, what: &str) -> ScenarioError {
+    let (line, column) = toml_text::place(text, span);
     ScenarioError::Text {
         name: name.to_owned(),
         line,
         column,
-        what,
+        what: toml_text::one_line(what),
     }
 }

@@ -44,6 +44,9 @@ pub struct Inspection {
     pub services: Vec<Service>,
     /// All other services together; none where there are no others.
     pub rest: Option<Rest>,
+    /// What was asked for; none where nobody wanted to know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<Requests>,
     /// A command that replays the busiest service, quoted for a shell; none without services.
     pub replay: Option<String>,
     /// Remarks on the captures as a whole, one line each.
@@ -57,6 +60,51 @@ impl Inspection {
         text.push('\n');
         Ok(text)
     }
+}
+
+/// What connections asked for, as far as it stands there in clear.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Requests {
+    /// Requests of HTTP/1.
+    pub http: u64,
+    /// Responses to them.
+    pub responses: u64,
+    /// Handshakes of TLS.
+    pub tls: u64,
+    /// Handshakes of QUIC.
+    pub quic: u64,
+    /// Methods of HTTP.
+    pub methods: Asked,
+    /// Requests of HTTP by the status of the response, `none` without one.
+    pub statuses: BTreeMap<String, u64>,
+    /// Hosts of HTTP, and names of servers in TLS.
+    pub hosts: Asked,
+    /// Targets of HTTP, as sent.
+    pub targets: Asked,
+    /// Protocols that clients offered in TLS (ALPN).
+    pub protocols: Asked,
+    /// What was odd, given up or left out, by reason.
+    pub oddities: BTreeMap<String, u64>,
+}
+
+/// Names of one kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Asked {
+    /// How many there are.
+    pub found: u64,
+    /// Requests with names for which there was no room: more names than found.
+    pub beyond: u64,
+    /// Those that came most often.
+    pub most: Vec<Named>,
+}
+
+/// A name, and how many requests bear it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Named {
+    /// What stands there, at most 256 bytes of it.
+    pub name: String,
+    /// How many.
+    pub requests: u64,
 }
 
 /// One capture file.

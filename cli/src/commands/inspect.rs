@@ -24,6 +24,7 @@ pub(crate) fn run(args: &Inspect) -> Result<ExitCode, Failure> {
     let options = Options {
         decoder,
         selection: args.part.selection()?,
+        requests: args.requests,
         top: args.top as usize,
     };
     let mut bar = Bar::new();

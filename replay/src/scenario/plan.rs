@@ -205,15 +205,8 @@ impl Scenario {
         };
         let option =
             PolicyOption::parse(text).map_err(|error| self.wrong(&span, error.to_string()))?;
-        policies.option(&option).map_err(|source| {
-            let (line, column) = text::place(&self.text, span.start);
-            ScenarioError::Policy {
-                name: self.name.clone(),
-                line,
-                column,
-                source,
-            }
-        })
+        let chosen = policies.option(&option);
+        chosen.map_err(|error| self.wrong(&span, error.to_string()))
     }
 
     /// What happens to a server, which is then `state`.

@@ -35,10 +35,3 @@ impl TryFrom<String> for Duration {
         }
     }
 }
-
-/// Line and column of a place in a text, from 1, the column in characters.
-pub(super) fn place(text: &str, at: usize) -> (usize, usize) {
-    let before = text.get(..at).unwrap_or(text);
-    let line = before.rsplit('\n').next().unwrap_or(before);
-    (before.matches('\n').count() + 1, line.chars().count() + 1)
-}

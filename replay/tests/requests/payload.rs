@@ -22,7 +22,16 @@ fn udp() -> Vec<u8> {
 fn ipv4(options: usize, protocol: u8, content: &[u8]) -> Vec<u8> {
     let header = 20 + options;
     let length = ((header + content.len()) as u16).to_be_bytes();
-    let mut packet = vec![0x40 | (header / 4) as u8, 0, length[0], length[1], 0, 1, 0, 0];
+    let mut packet = vec![
+        0x40 | (header / 4) as u8,
+        0,
+        length[0],
+        length[1],
+        0,
+        1,
+        0,
+        0,
+    ];
     packet.extend([64, protocol, 0, 0, 192, 0, 2, 1, 10, 0, 0, 1]);
     packet.resize(header, 1);
     packet.extend(content);
@@ -31,7 +40,11 @@ fn ipv4(options: usize, protocol: u8, content: &[u8]) -> Vec<u8> {
 
 /// With a header of eight bytes before TCP, or without.
 fn ipv6(has_options: bool, content: &[u8]) -> Vec<u8> {
-    let options: &[u8] = if has_options { &[6, 0, 1, 4, 0, 0, 0, 0] } else { &[] };
+    let options: &[u8] = if has_options {
+        &[6, 0, 1, 4, 0, 0, 0, 0]
+    } else {
+        &[]
+    };
     let length = ((options.len() + content.len()) as u16).to_be_bytes();
     let next = if has_options { 0 } else { 6 };
     let mut packet = vec![0x60, 0, 0, 0, length[0], length[1], next, 64];
@@ -55,9 +68,17 @@ fn the_payload_is_found_by_either_way() {
         ("Ethernet", 1, ethernet(&[], IPV4, &plain)),
         ("one tag", 1, ethernet(&tag, IPV4, &plain)),
         ("two tags", 1, ethernet(&[tag, tag].concat(), IPV4, &plain)),
-        ("padding", 1, [ethernet(&[], IPV4, &plain), vec![0; 9]].concat()),
+        (
+            "padding",
+            1,
+            [ethernet(&[], IPV4, &plain), vec![0; 9]].concat(),
+        ),
         ("IPv6", 1, ethernet(&[], IPV6, &ipv6(false, &segment))),
-        ("IPv6 with options", 1, ethernet(&[], IPV6, &ipv6(true, &segment))),
+        (
+            "IPv6 with options",
+            1,
+            ethernet(&[], IPV6, &ipv6(true, &segment)),
+        ),
         ("IPv4 with options", 101, ipv4(8, 6, &segment)),
         ("TCP with options", 101, ipv4(0, 6, &tcp(12))),
         ("both with options", 101, ipv4(40, 6, &tcp(40))),
@@ -69,14 +90,24 @@ fn the_payload_is_found_by_either_way() {
     let decoder = Decoder::default();
     for (name, link_type, frame) in &frames {
         let length = frame.len() as u32;
-        let decoded = decoder.decode(*link_type, frame, length).unwrap();
-        let found = |frame: &[u8]| decoder.payload(*link_type, frame, length, &decoded).to_vec();
+        let packet = decoder.decode(*link_type, frame, length).unwrap();
+        let found = |frame: &[u8]| {
+            decoder
+                .payload(*link_type, frame, length, &decoded)
+                .to_vec()
+        };
         assert_eq!(found(frame), PAYLOAD, "{name}");
         // As much of it as was captured.
-        let end = frame.windows(PAYLOAD.len()).position(|part| part == PAYLOAD);
+        let end = frame
+            .windows(PAYLOAD.len())
+            .position(|part| part == PAYLOAD);
         let end = end.unwrap();
         for captured in 0..PAYLOAD.len() {
-            assert_eq!(found(&frame[..end + captured]), &PAYLOAD[..captured], "{name}");
+            assert_eq!(
+                found(&frame[..end + captured]),
+                &PAYLOAD[..captured],
+                "{name}"
+            );
         }
         for captured in 0..end {
             assert_eq!(found(&frame[..captured]), b"", "{name}");

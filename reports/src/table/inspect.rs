@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use super::figures::{Paint, by_reason, count, counted, plain, selection, wrap};
 use super::{Colour, utc};
-use crate::inspect::Inspection;
+use crate::inspect::{Asked, Inspection, Requests};
 
 /// Cells of a label.
 const LABEL: usize = 9;
@@ -97,6 +97,9 @@ fn facts(out: &mut String, inspection: &Inspection, width: usize, paint: Paint) 
         );
         line("left out", &text, false);
     }
+    for (label, text) in inspection.requests.iter().flat_map(requests) {
+        line(label, &text, false);
+    }
     let found = match inspection.services_found {
         0 => "none found".to_owned(),
         found => count(found),
@@ -110,6 +113,67 @@ fn facts(out: &mut String, inspection: &Inspection, width: usize, paint: Paint) 
     if untold > 0 {
         line("", &counted(untold as u64, "more warning"), true);
     }
+}
+
+/// What was asked for: a label and what to say of it.
+fn requests(requests: &Requests) -> Vec<(&'static str, String)> {
+    let Requests {
+        http,
+        responses,
+        tls,
+        quic,
+        ..
+    } = *requests;
+    let read = [
+        (
+            http,
+            format!(
+                "HTTP {}, {} answered",
+                counted(http, "request"),
+                count(responses)
+            ),
+        ),
+        (tls, format!("TLS {}", counted(tls, "handshake"))),
+        (quic, format!("QUIC {}", counted(quic, "handshake"))),
+    ];
+    let read = read.into_iter().filter(|&(count, _)| count > 0);
+    let read: Vec<String> = read.map(|(_, text)| text).collect();
+    let read = if read.is_empty() {
+        "none found".to_owned()
+    } else {
+        read.join(", ")
+    };
+    let statuses = requests.statuses.iter();
+    let statuses: Vec<String> = statuses
+        .map(|(status, &requests)| match status.as_str() {
+            "none" => format!("{} unanswered", count(requests)),
+            status => format!("{} {}", plain(status), count(requests)),
+        })
+        .collect();
+    let kinds = [
+        ("requests", read),
+        ("methods", asked(&requests.methods)),
+        ("status", statuses.join(", ")),
+        ("hosts", asked(&requests.hosts)),
+        ("targets", asked(&requests.targets)),
+        ("ALPN", asked(&requests.protocols)),
+        ("odd", by_reason(&requests.oddities)),
+    ];
+    let told = kinds.into_iter().filter(|(_, text)| !text.is_empty());
+    told.collect()
+}
+
+fn asked(asked: &Asked) -> String {
+    let most = asked.most.iter();
+    let mut parts: Vec<String> = most
+        .map(|named| format!("{} {}", plain(&named.name), count(named.requests)))
+        .collect();
+    let others = asked.found.saturating_sub(asked.most.len() as u64);
+    let more = if asked.beyond > 0 { " or more" } else { "" };
+    if others > 0 || asked.beyond > 0 {
+        parts.push(format!("{}{more} others", count(others)));
+    }
+    parts.join(", ")
 }
 
 #[cfg(test)]
@@ -183,6 +247,7 @@ mod tests {
                 .collect(),
             skipped_packets: [("not IP".to_owned(), 7)].into(),
             selection: None,
+            requests: None,
             left_out: crate::model::LeftOut::default(),
             clock: crate::model::Clock::default(),
             tunnels: "outer".to_owned(),

@@ -439,3 +439,26 @@ fn sums(table: &str) -> BTreeMap<String, Sums> {
     }
     sums
 }
+
+/// What a made capture asks for is known: `synth` counts it.
+#[test]
+fn requests_are_told_where_they_are_asked_for() {
+    let scene = Scene::new();
+    scene.run("synth --preset reuse --connections 40 --seed 2 -o made.pcap");
+    let line = "inspect made.pcap --requests --top 3";
+    insta::assert_snapshot!(scene.quiet(line));
+    let inspection: serde_json::Value =
+        serde_json::from_str(&scene.quiet(&format!("{line} --format json"))).expect("JSON");
+    insta::assert_snapshot!(
+        serde_json::to_string_pretty(&inspection["requests"]).expect("JSON")
+    );
+    scene.run("extract made.pcap -o made.parquet");
+    let ended = scene.run("inspect made.parquet --requests");
+    assert_eq!(
+        (ended.code, ended.stderr.as_str()),
+        (
+            Some(0),
+            "equipoise: warning: a table of connections holds no payload: no requests are read\n"
+        )
+    );
+}

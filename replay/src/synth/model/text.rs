@@ -9,6 +9,7 @@ use super::{Clients, Model};
 use crate::synth::error::SynthError;
 use crate::synth::network::{Network4, Network6};
 use crate::synth::number::{Exponent, Share};
+use crate::toml_text;
 
 /// Each takes two bytes of memory.
 const MOST_CLIENTS: u32 = 1 << 26;
@@ -43,15 +44,12 @@ impl Model {
     /// Reads a model; `name` is what messages call it.
     pub fn parse(name: &str, text: &str) -> Result<Self, SynthError> {
         toml::from_str(text).map_err(|error| {
-            let at = error.span().map_or(0, |span| span.start);
-            let before = text.get(..at).unwrap_or(text);
-            let line = before.rsplit('\n').next().unwrap_or(before);
+            let (line, column) = toml_text::place(text, error.span());
             SynthError::Model {
                 name: name.to_owned(),
-                line: before.matches('\n').count() + 1,
-                column: line.chars().count() + 1,
-                // Some messages have several lines.
-                what: error.message().replace('\n', ", "),
+                line,
+                column,
+                what: toml_text::one_line(error.message()),
             }
         })
     }
