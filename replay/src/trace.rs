@@ -220,16 +220,11 @@ impl Trace {
         self.seen.iter_mut().for_each(Vec::clear);
         self.tracker.next_batch();
         let mut read = self.read_table(batch);
-        // Told of soon, requests are still at hand in the cache.
-        let most = match self.requests {
-            Some(_) => BATCH,
-            None => MOST_READ,
-        };
-        while batch.len() < BATCH && read < most {
+        while batch.len() < BATCH && read < MOST_READ {
             let Some((capture, until)) = self.next_capture() else {
                 break;
             };
-            read += self.read_from(capture, until, batch, most - read);
+            read += self.read_from(capture, until, batch, MOST_READ - read);
         }
         let is_read = self.table.as_ref().is_none_or(Table::is_over);
         if self.heads.is_empty() && self.pending.is_empty() && is_read {

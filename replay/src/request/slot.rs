@@ -9,7 +9,6 @@ use crate::track::Direction;
 
 /// What is known of the connection that a flow carries.
 #[derive(Debug, Default)]
-#[repr(align(64))]
 pub(super) struct Slot {
     pub(super) connection: u64,
     /// Of the client's and the server's bytes, which ones are passed over unseen.
@@ -82,6 +81,6 @@ mod tests {
 
     #[test]
     fn millions_of_them_fit_into_memory() {
-        assert_eq!(size_of::<Slot>(), 64);
+        assert!(size_of::<Slot>() <= 64, "{}", size_of::<Slot>());
     }
 }

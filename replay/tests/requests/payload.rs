@@ -91,11 +91,7 @@ fn the_payload_is_found_by_either_way() {
     for (name, link_type, frame) in &frames {
         let length = frame.len() as u32;
         let packet = decoder.decode(*link_type, frame, length).unwrap();
-        let found = |frame: &[u8]| {
-            decoder
-                .payload(*link_type, frame, length, &decoded)
-                .to_vec()
-        };
+        let found = |frame: &[u8]| decoder.payload(*link_type, frame, length, &packet).to_vec();
         assert_eq!(found(frame), PAYLOAD, "{name}");
         // As much of it as was captured.
         let end = frame

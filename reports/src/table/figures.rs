@@ -170,6 +170,30 @@ pub(super) fn bar(share: f64, promised: Option<f64>, width: usize) -> String {
     cells.into_iter().collect()
 }
 
+/// What of the captures was taken, and how much was left out by that.
+pub(super) fn selection(selection: &Selection) -> String {
+    let left_out = |packets: u64, whose: &str| format!("{} {whose}", counted(packets, "packet"));
+    let window = match (selection.from_ns, selection.to_ns) {
+        (None, None) => None,
+        (Some(from), None) => Some(format!("from {} UTC on", utc::of_ns(from))),
+        (None, Some(to)) => Some(format!("before {} UTC", utc::of_ns(to))),
+        (Some(from), Some(to)) => {
+            let (from, to) = (utc::of_ns(from), utc::of_ns(to));
+            Some(format!("from {from} to {to} UTC"))
+        }
+    };
+    let window = window.map(|window| {
+        let outside = left_out(selection.outside_packets, "outside");
+        format!("{window} ({outside})")
+    });
+    let share = (selection.share < 1.0).then(|| {
+        let others = left_out(selection.unsampled_packets, "of others");
+        format!("{}% of connections ({others})", selection.share * 100.0)
+    });
+    let parts: Vec<String> = window.into_iter().chain(share).collect();
+    parts.join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,28 +229,4 @@ mod tests {
     fn names_cannot_steer_the_terminal() {
         assert_eq!(plain("rr\u{1b}[31m\n"), "rr\\u{1b}[31m\\n");
     }
-}
-
-/// What of the captures was taken, and how much was left out by that.
-pub(super) fn selection(selection: &Selection) -> String {
-    let left_out = |packets: u64, whose: &str| format!("{} {whose}", counted(packets, "packet"));
-    let window = match (selection.from_ns, selection.to_ns) {
-        (None, None) => None,
-        (Some(from), None) => Some(format!("from {} UTC on", utc::of_ns(from))),
-        (None, Some(to)) => Some(format!("before {} UTC", utc::of_ns(to))),
-        (Some(from), Some(to)) => {
-            let (from, to) = (utc::of_ns(from), utc::of_ns(to));
-            Some(format!("from {from} to {to} UTC"))
-        }
-    };
-    let window = window.map(|window| {
-        let outside = left_out(selection.outside_packets, "outside");
-        format!("{window} ({outside})")
-    });
-    let share = (selection.share < 1.0).then(|| {
-        let others = left_out(selection.unsampled_packets, "of others");
-        format!("{}% of connections ({others})", selection.share * 100.0)
-    });
-    let parts: Vec<String> = window.into_iter().chain(share).collect();
-    parts.join(", ")
 }

@@ -449,9 +449,7 @@ fn requests_are_told_where_they_are_asked_for() {
     insta::assert_snapshot!(scene.quiet(line));
     let inspection: serde_json::Value =
         serde_json::from_str(&scene.quiet(&format!("{line} --format json"))).expect("JSON");
-    insta::assert_snapshot!(
-        serde_json::to_string_pretty(&inspection["requests"]).expect("JSON")
-    );
+    insta::assert_snapshot!(serde_json::to_string_pretty(&inspection["requests"]).expect("JSON"));
     scene.run("extract made.pcap -o made.parquet");
     let ended = scene.run("inspect made.parquet --requests");
     assert_eq!(
