@@ -21,7 +21,7 @@ use crate::decode::{Decoded, Decoder, Skipped};
 use crate::request::{Requests, Whose};
 use crate::track::{Connection, Inferred, Observed, Told, Tracker};
 use crate::transform::{Selection, Selector};
-use reader::{Head, Kept, Reader};
+use reader::{Head, Reader};
 use table::Table;
 
 /// Events in a batch at most, but for what is told at its end.
@@ -200,9 +200,6 @@ impl Trace {
     #[must_use]
     pub fn with_requests(mut self, requests: Requests) -> Self {
         self.requests = Some(Box::new(requests));
-        for reader in &mut self.readers {
-            reader.kept = Some(Kept::default());
-        }
         self
     }
 
@@ -224,7 +221,12 @@ impl Trace {
             let Some((capture, until)) = self.next_capture() else {
                 break;
             };
-            read += self.read_from(capture, until, batch, MOST_READ - read);
+            let most = MOST_READ - read;
+            read += if self.requests.is_some() {
+                self.read_from::<true>(capture, until, batch, most)
+            } else {
+                self.read_from::<false>(capture, until, batch, most)
+            };
         }
         let is_read = self.table.as_ref().is_none_or(Table::is_over);
         if self.heads.is_empty() && self.pending.is_empty() && is_read {
@@ -390,7 +392,7 @@ impl Trace {
     }
 
     /// Tracks packets of one capture as long as none of another comes before them; how many.
-    fn read_from(
+    fn read_from<const FRAMES: bool>(
         &mut self,
         capture: u32,
         until: (Timestamp, u32),
@@ -402,22 +404,24 @@ impl Trace {
         let selector = &mut self.selector;
         let (requests, decoder) = (&mut self.requests, self.decoder);
         let given = self.given[capture as usize];
-        let take = |time, head: &Head, frame: &Frame<'_>| {
+        let take = |time, head: &Head, frame: Option<&Frame<'_>>| {
             if (time, capture) > until || batch.len() >= BATCH || read >= most {
                 return false;
             }
             read += 1;
             if is_taken(selector, time, head) {
-                let observed = track(tracker, seen, batch, (time, given), head);
-                if let Some(requests) = requests {
+                if let (Some(requests), Some(frame)) = (&mut *requests, frame) {
+                    let observed = observe(tracker, seen, batch, (time, given), head);
                     read_request(requests, tracker, observed, time, head, (decoder, frame));
+                } else {
+                    track(tracker, seen, batch, (time, given), head);
                 }
                 *now = time;
             }
             true
         };
         let reader = &mut self.readers[capture as usize];
-        match reader.read(self.decoder, &mut self.totals, take) {
+        match reader.read::<FRAMES>(self.decoder, &mut self.totals, take) {
             Ok(true) => self.heads.push(Reverse((reader.clock, capture))),
             Ok(false) => {}
             Err(error) => self.errors.push(error),
@@ -472,7 +476,13 @@ impl Trace {
     /// Reads one capture on to its first packet and queues that.
     fn advance(&mut self, capture: u32) {
         let reader = &mut self.readers[capture as usize];
-        match reader.read(self.decoder, &mut self.totals, |_, _, _| false) {
+        let leave = |_, _: &Head, _: Option<&Frame<'_>>| false;
+        let outcome = if self.requests.is_some() {
+            reader.read::<true>(self.decoder, &mut self.totals, leave)
+        } else {
+            reader.read::<false>(self.decoder, &mut self.totals, leave)
+        };
+        match outcome {
             Ok(true) => self.heads.push(Reverse((reader.clock, capture))),
             Ok(false) => {}
             Err(error) => self.errors.push(error),
@@ -500,8 +510,24 @@ fn is_taken(selector: &mut Option<Selector>, time: Timestamp, head: &Head) -> bo
 }
 
 /// Takes in the packet at a place in time and a capture.
-#[inline]
+#[inline(never)]
 fn track(
+    tracker: &mut Tracker,
+    seen: &mut Option<Vec<Seen>>,
+    batch: &mut Vec<Event>,
+    place: (Timestamp, u32),
+    head: &Head,
+) {
+    observe(tracker, seen, batch, place, head);
+}
+
+/// [`track`], for who wants to know what the tracker said.
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "what nobody wants to know is not written down then"
+)]
+fn observe(
     tracker: &mut Tracker,
     seen: &mut Option<Vec<Seen>>,
     batch: &mut Vec<Event>,

@@ -38,7 +38,7 @@ pub(super) struct Reader {
     /// What is to be counted of it.
     uncounted: Counted,
     /// The frame of the packet that waits, where somebody wants its content.
-    pub(super) kept: Option<Kept>,
+    kept: Option<Kept>,
     facts: CaptureFacts,
     /// Bytes of the file that were read before it was closed.
     bytes_read: u64,
@@ -53,7 +53,7 @@ pub(super) struct Head {
 
 /// A frame, kept while its packet waits.
 #[derive(Default)]
-pub(super) struct Kept {
+struct Kept {
     link_type: u16,
     original_length: u32,
     bytes: Vec<u8>,
@@ -120,26 +120,27 @@ impl Reader {
         Ok(())
     }
 
-    /// Gives packet after packet to `take`, until that leaves one, which waits as the head, or until
+    /// Gives packet after packet to `take`, with their frames where `FRAMES` says so (a reader is
+    /// always asked one way: a frame that nobody wants need not be in memory), until that leaves one, which waits as the head, or until
     /// the end, where the capture is closed. Whether a packet waits.
     #[inline]
-    pub(super) fn read(
+    pub(super) fn read<const FRAMES: bool>(
         &mut self,
         decoder: Decoder,
         totals: &mut Totals,
-        mut take: impl FnMut(Timestamp, &Head, &Frame<'_>) -> bool,
+        mut take: impl FnMut(Timestamp, &Head, Option<&Frame<'_>>) -> bool,
     ) -> Result<bool, CaptureError> {
         if let Some(head) = self.head.take() {
-            let nothing = Kept::default();
-            let frame = self.kept.as_ref().unwrap_or(&nothing).frame(&head);
-            if !take(self.clock, &head, &frame) {
+            let frame = self.kept.as_ref().filter(|_| FRAMES);
+            let frame = frame.map(|kept| kept.frame(&head));
+            if !take(self.clock, &head, frame.as_ref()) {
                 self.head = Some(head);
                 return Ok(true);
             }
             count(&mut self.facts, &mut self.last_ns, totals, self.uncounted);
             count_retimed(self.clock, &head, totals);
         }
-        let outcome = self.read_on(decoder, totals, take);
+        let outcome = self.read_on::<FRAMES>(decoder, totals, take);
         if !matches!(outcome, Ok(true)) {
             self.bytes_read = self.bytes().0;
             let closed = self.capture.take();
@@ -149,11 +150,11 @@ impl Reader {
     }
 
     #[inline]
-    fn read_on(
+    fn read_on<const FRAMES: bool>(
         &mut self,
         decoder: Decoder,
         totals: &mut Totals,
-        mut take: impl FnMut(Timestamp, &Head, &Frame<'_>) -> bool,
+        mut take: impl FnMut(Timestamp, &Head, Option<&Frame<'_>>) -> bool,
     ) -> Result<bool, CaptureError> {
         let Some(capture) = &mut self.capture else {
             return Ok(false);
@@ -173,8 +174,10 @@ impl Reader {
             if let Some(packet) = decoder.decode_plain(frame.link_type, frame.bytes) {
                 let head = head(packet);
                 self.clock = clock;
-                if !take(clock, &head, &frame) {
-                    self.kept.iter_mut().for_each(|kept| kept.keep(&frame));
+                if !take(clock, &head, if FRAMES { Some(&frame) } else { None }) {
+                    if FRAMES {
+                        self.kept.get_or_insert_default().keep(&frame);
+                    }
                     self.uncounted = counted;
                     self.head = Some(head);
                     return Ok(true);
@@ -187,8 +190,10 @@ impl Reader {
                 Ok(packet) => {
                     let head = head(packet);
                     self.clock = clock;
-                    if !take(clock, &head, &frame) {
-                        self.kept.iter_mut().for_each(|kept| kept.keep(&frame));
+                    if !take(clock, &head, if FRAMES { Some(&frame) } else { None }) {
+                        if FRAMES {
+                            self.kept.get_or_insert_default().keep(&frame);
+                        }
                         self.uncounted = counted;
                         self.head = Some(head);
                         return Ok(true);
