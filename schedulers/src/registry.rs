@@ -22,6 +22,8 @@ pub struct Entry {
     pub promise: Promise,
     /// Whether it chooses a server whenever all are usable.
     pub always_chooses: bool,
+    /// Whether the kernel's IPVS has a scheduler of this name, which decides the same.
+    pub in_ipvs: bool,
     /// Starts native instances.
     pub native: &'static dyn Policy,
     /// The component, where this build embeds it.
@@ -37,6 +39,7 @@ impl Entry {
             parameters: A::PARAMETERS,
             promise: A::PROMISE,
             always_chooses: A::ALWAYS_CHOOSES,
+            in_ipvs: A::IN_IPVS,
             native: &NativePolicy::<A>::NEW,
             component,
         }

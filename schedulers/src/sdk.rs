@@ -30,6 +30,8 @@ pub trait Algorithm: Sized {
     /// Whether it chooses a server for every connection, as long as all servers are usable and there
     /// are at most 250. Replays of such algorithms can share one connection table.
     const ALWAYS_CHOOSES: bool = false;
+    /// Whether the kernel's IPVS has a scheduler of this name, which decides the same.
+    const IN_IPVS: bool = true;
 
     /// A fresh algorithm without servers. Keys and values of `setup` are checked already; an error
     /// is shown to the user as it is.

@@ -169,7 +169,10 @@ type PacketLines = BTreeMap<(String, u64), Line>;
 impl Case {
     /// Schedulers that no kernel at hand has built in are left to their own tests.
     fn schedulers(&self) -> impl Iterator<Item = &'static str> {
-        let all = registry::all().iter().map(|entry| entry.name);
+        let all = registry::all()
+            .iter()
+            .filter(|entry| entry.in_ipvs)
+            .map(|entry| entry.name);
         let few = self.schedulers;
         all.filter(move |name| *name != "twos" && (few.is_empty() || few.contains(name)))
     }

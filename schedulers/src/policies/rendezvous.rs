@@ -40,6 +40,7 @@ impl Algorithm for Rendezvous {
     const PARAMETERS: &'static [ParameterSpec] = &[PORT];
     const PROMISE: Promise = Promise::Weights;
     const ALWAYS_CHOOSES: bool = true;
+    const IN_IPVS: bool = false;
 
     fn configure(setup: &Setup<'_>) -> Result<Self, String> {
         Ok(Self {
