@@ -6,18 +6,20 @@
 
 mod reader;
 mod seams;
+mod seen;
 mod table;
 
 pub use reader::CaptureFacts;
 pub use seams::Seam;
+pub(crate) use seen::Seen;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use equipoise_core::{FlowId, Packet, Timestamp};
+use equipoise_core::{Packet, Timestamp};
 
 use crate::capture::{CaptureError, Frame, Source, Warning};
-use crate::decode::{Decoded, Decoder, Skipped};
+use crate::decode::{Decoder, Skipped};
 use crate::request::{Requests, Whose};
 use crate::track::{Connection, Inferred, Observed, Told, Tracker};
 use crate::transform::{Selection, Selector};
@@ -55,20 +57,6 @@ pub enum Event {
     Packet(TracePacket),
     /// Packets that were held back, told of no later than anybody may need to know.
     Told(Told),
-}
-
-/// A packet with all that was decoded of it, for whoever writes the trace down.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen {
-    pub(crate) capture: u32,
-    pub(crate) number: u64,
-    pub(crate) time: Timestamp,
-    pub(crate) raw_time_ns: Option<u64>,
-    pub(crate) decoded: Decoded,
-    pub(crate) flow: FlowId,
-    pub(crate) connection: u64,
-    /// It is its connection's first response.
-    pub(crate) is_response: bool,
 }
 
 /// What was counted while reading.
@@ -584,30 +572,5 @@ fn read_request(
         requests.take(time, whose, packet, || {
             decoder.payload(frame.link_type, frame.bytes, frame.original_length, packet)
         });
-    }
-}
-
-impl Seen {
-    /// None for a packet that was not tracked.
-    fn of(
-        tracker: &Tracker,
-        observed: Option<Observed>,
-        (time, capture): (Timestamp, u32),
-        head: &Head,
-    ) -> Option<Self> {
-        let (flow, connection) = match observed {
-            Some(observed) => (observed.flow, observed.connection),
-            None => tracker.carrier(&head.decoded.packet)?,
-        };
-        Some(Self {
-            capture,
-            number: head.number,
-            time,
-            raw_time_ns: head.raw_time_ns,
-            decoded: head.decoded,
-            flow,
-            connection,
-            is_response: observed.is_some_and(|observed| observed.first_response_ns.is_some()),
-        })
     }
 }

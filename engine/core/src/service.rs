@@ -23,10 +23,6 @@ use crate::{
 /// Events that wait at most, arrivals or not: bounds memory where nothing arrives.
 const LOG_LIMIT: usize = 4096;
 
-/// Servers of a service whose decisions others may follow, at most: with more than its least table
-/// has slots (251), mh can be without a choice.
-const MOST_FOLLOWED: usize = 250;
-
 /// Calls that may run into their deadline before the policy is set aside for its fallback: each
 /// makes everybody wait that long.
 const MOST_DEADLINES: u32 = 3;
@@ -257,24 +253,6 @@ impl Service {
         self.list.first().is_some_and(|&id| {
             self.servers[id as usize].config.method != ForwardingMethod::Masquerading
         })
-    }
-
-    /// Whether nothing but the server of a connection depends on decisions, as long as none is a
-    /// refusal: see [`crate::Director::leader`].
-    pub(crate) fn may_follow(&self) -> bool {
-        let ServiceConfig {
-            persistence,
-            one_packet,
-            ..
-        } = self.config;
-        let are_alike = self.servers.iter().all(|server| {
-            server.is_listed()
-                && server.config.weight > 0
-                && server.config.upper_threshold == 0
-                && server.config.method == self.servers[0].config.method
-        });
-        let are_few = (1..=MOST_FOLLOWED).contains(&self.servers.len());
-        persistence.is_none() && !one_packet && are_few && are_alike
     }
 
     /// A packet that the policy decides; settled at once where it may not wait.

@@ -15,9 +15,13 @@ use crate::connections::{Binding, EntryKind, Slot, Traffic};
 use crate::observer::{Decision, Observer, ServiceIndex};
 use crate::service::{Arrival, Note, Scheduling, Service, Surroundings};
 use crate::{
-    Fault, Flow, Load, Needs, Parameter, Policy, Scheduler, Server, ServerId, ServiceIdentity,
-    Timestamp,
+    Fault, Flow, Load, Needs, Parameter, Policy, Scheduler, Server, ServerId, ServiceConfig,
+    ServiceIdentity, Timestamp,
 };
+
+/// Servers of a service whose decisions others may follow, at most: with more than its least table
+/// has slots (251), mh can be without a choice.
+const MOST_FOLLOWED: usize = 250;
 
 /// What a director that leads wrote down since [`Script::clear`]: its observer.
 pub struct Script {
@@ -240,6 +244,26 @@ impl Director<Script> {
             self.expire(slot, due);
         }
         !self.connections.may_have_due(self.now)
+    }
+}
+
+impl Service {
+    /// Whether nothing but the server of a connection depends on decisions, as long as none is a
+    /// refusal: see [`Director::leader`].
+    fn may_follow(&self) -> bool {
+        let ServiceConfig {
+            persistence,
+            one_packet,
+            ..
+        } = self.config;
+        let are_alike = self.servers.iter().all(|server| {
+            server.is_listed()
+                && server.config.weight > 0
+                && server.config.upper_threshold == 0
+                && server.config.method == self.servers[0].config.method
+        });
+        let are_few = (1..=MOST_FOLLOWED).contains(&self.servers.len());
+        persistence.is_none() && !one_packet && are_few && are_alike
     }
 }
 
