@@ -21,6 +21,8 @@ pub(crate) struct Scene {
     next: usize,
     /// Of the first packet.
     first: Option<Timestamp>,
+    /// Of what happened last.
+    last: Timestamp,
     removals: Vec<Removal>,
     /// By event, as far as they happened.
     facts: Vec<Facts>,
@@ -79,6 +81,7 @@ impl Scene {
             plan,
             next: 0,
             first: None,
+            last: Timestamp::default(),
             removals: Vec::new(),
             facts: Vec::new(),
             clients: (0..services).map(|_| Clients::default()).collect(),
@@ -95,7 +98,8 @@ impl Scene {
                 When::After(connections) if decided >= connections => now,
                 When::After(_) => return None,
             };
-            (at <= now).then_some(at)
+            // One that waited for those before it happens when they have.
+            (at <= now).then_some(at.max(self.last))
         });
         let removals = self.removals.iter().enumerate();
         let removal = removals
@@ -105,7 +109,6 @@ impl Scene {
         match (event, removal) {
             (Some(at), Some((removal, _))) if at < removal => Some((at, Due::Event(self.next))),
             (_, Some((at, place))) => Some((at, Due::Removal(place))),
-            // An event that waited for those before it happens when they have.
             (Some(at), None) => Some((at, Due::Event(self.next))),
             (None, None) => None,
         }
@@ -128,6 +131,7 @@ impl Scene {
         director: &mut Director<Recorder>,
         scheduling: impl FnOnce(&Chosen, usize) -> Scheduling,
     ) -> Result<(), ConfigError> {
+        self.last = at;
         let place = match due {
             Due::Removal(place) => {
                 let removal = self.removals.remove(place);

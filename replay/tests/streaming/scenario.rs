@@ -161,6 +161,33 @@ fn a_swapped_policy_decides_from_then_on() {
     );
 }
 
+/// An event whose time is past when those before it have happened takes place then, not earlier.
+#[test]
+fn an_event_that_waits_for_another_has_the_time_at_which_it_happens() {
+    let source = connections(&[(0, 1, true), (6, 2, true), (9, 3, true), (30, 4, true)]);
+    let (report, _) = run_alone(
+        source,
+        "rr",
+        &["10.1.0.1:80", "10.1.0.2:80"],
+        r#"
+        [[event]]
+        after = 3
+        action = "weight"
+        server = "10.1.0.1"
+        weight = 2
+        [[event]]
+        at = "2s"
+        action = "drain"
+        server = "10.1.0.2"
+        for = "5s"
+        "#,
+    );
+    let at_s = events(&report)
+        .iter()
+        .map(|event| event.at_ns.map(|ns| (ns - START) / SECOND));
+    assert_eq!(at_s.collect::<Vec<_>>(), [Some(9), Some(9)]);
+}
+
 /// The clients that move are those that have to, and go nowhere but where they have to.
 #[test]
 fn rendezvous_moves_no_more_than_it_must() {
