@@ -81,6 +81,19 @@ impl Whose {
     }
 }
 
+/// What a connection's client asked for first, as soon as it is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct First {
+    /// The connection, as the tracker numbers them.
+    pub connection: u64,
+    /// Its flow.
+    pub flow: FlowId,
+    /// When the packet came that told.
+    pub time: Timestamp,
+    /// None where the client sent something that is no request or cannot be read.
+    pub content: Option<Content>,
+}
+
 /// Requests being read.
 #[derive(Debug, Default)]
 pub struct Requests {
@@ -104,7 +117,7 @@ struct Out {
     #[expect(clippy::vec_box, reason = "as `finished`")]
     spare: Vec<Box<Request>>,
     /// Where somebody wants them.
-    firsts: Option<Vec<Request>>,
+    firsts: Option<Vec<First>>,
 }
 
 impl Requests {
@@ -300,6 +313,7 @@ impl Requests {
         }
         slot.state = State::Over;
         let Some(initial) = quic::initial(payload) else {
+            self.out.tell_none(slot.connection, flow, now);
             return;
         };
         self.out.counts.quic += 1;
@@ -311,17 +325,16 @@ impl Requests {
             time: now,
             content: Content::Quic(initial),
         });
-        self.out.note_first(&request);
+        self.out.tell_first(&request);
         self.out.finished.push(request);
     }
 
     /// First requests of connections since the last call, as of their heads: nothing is known yet of
     /// what follows. They come again when they are finished.
-    pub fn firsts(&mut self) -> impl Iterator<Item = Request> + '_ {
-        self.out
-            .firsts
-            .iter_mut()
-            .flat_map(|firsts| firsts.drain(..))
+    #[inline]
+    pub fn firsts(&mut self) -> impl Iterator<Item = First> + '_ {
+        let firsts = self.out.firsts.iter_mut();
+        firsts.flat_map(|firsts| firsts.drain(..))
     }
 
     /// Tells of requests that were answered since the last call, or of which nothing more is to
@@ -354,11 +367,25 @@ impl Requests {
 }
 
 impl Out {
-    fn note_first(&mut self, request: &Request) {
-        if request.is_first
-            && let Some(firsts) = &mut self.firsts
-        {
-            firsts.push(request.clone());
+    fn tell_first(&mut self, request: &Request) {
+        if let Some(firsts) = &mut self.firsts {
+            firsts.push(First {
+                connection: request.connection,
+                flow: request.flow,
+                time: request.time,
+                content: Some(request.content.clone()),
+            });
+        }
+    }
+
+    fn tell_none(&mut self, connection: u64, flow: FlowId, time: Timestamp) {
+        if let Some(firsts) = &mut self.firsts {
+            firsts.push(First {
+                connection,
+                flow,
+                time,
+                content: None,
+            });
         }
     }
 }

@@ -5,6 +5,7 @@
 //! wrote down.
 
 mod scene;
+mod waiting;
 
 pub(crate) use scene::Scene;
 
@@ -12,8 +13,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use equipoise_core::{
-    ConfigError, Decision, Director, Endpoint, FaultReport, Observer as _, Policy, Scheduling,
-    Settings, Tag, Timestamp,
+    ConfigError, Decision, Director, Endpoint, FaultReport, Observer as _, Outcome, Policy,
+    Protocol, Scheduling, ServiceIndex, Settings, Tag, Timestamp,
 };
 use equipoise_reports::timeline::Axis;
 
@@ -25,7 +26,8 @@ use crate::policy::Chosen;
 use crate::record::Recorder;
 use crate::scenario::Plan;
 use crate::setup::Service;
-use crate::trace::{Event, TracePacket};
+use crate::trace::{Asked, Event, TracePacket};
+use waiting::{Waiter, Waiting};
 
 /// One policy, or each service's own, over the whole trace.
 pub(crate) struct Run {
@@ -45,6 +47,7 @@ pub(crate) struct Run {
     decided: VecDeque<Option<Decision>>,
     spool: Option<Spool>,
     next_tag: u64,
+    waiting: Waiting,
     pub(crate) scene: Option<Scene>,
     seed: u64,
     fallback: Option<Arc<dyn Policy>>,
@@ -121,6 +124,7 @@ impl Run {
             decided: VecDeque::new(),
             spool,
             next_tag: 0,
+            waiting: Waiting::default(),
             scene: common.scenario.clone().map(Scene::new),
             seed: common.seed,
             fallback: common.fallback.clone(),
@@ -137,8 +141,20 @@ impl Run {
                 break;
             }
             match event {
-                Event::Packet(packet) => self.take_packet(packet),
-                Event::Told(told) => self.feed.take_told(told),
+                Event::Packet(packet) => {
+                    if self.scene.is_some() {
+                        self.play(packet);
+                    }
+                    if !self.waiting.keep(event) {
+                        self.take_packet(packet);
+                    }
+                }
+                Event::Told(told) => {
+                    if !self.waiting.keep(event) {
+                        self.feed.take_told(told);
+                    }
+                }
+                Event::Asked(asked) => self.take_asked(asked),
             }
             let observer = &self.feed.director.observer;
             if !observer.fresh.is_empty() || !observer.faults.is_empty() {
@@ -149,15 +165,20 @@ impl Run {
     }
 
     fn take_packet(&mut self, packet: &TracePacket) {
-        if self.scene.is_some() {
-            self.play(packet);
+        match self.feed.take_packet(packet, Tag(self.next_tag)) {
+            Outcome::Decision => self.note_decision(Row::of(packet)),
+            Outcome::AwaitsRequest { service } => self.await_request(service, packet),
+            _ => {}
         }
-        if self.feed.take_packet(packet, Tag(self.next_tag)) {
-            self.next_tag += 1;
-            self.rows.push_back(Row::of(packet));
-            if self.spool.is_some() || self.scene.is_some() {
-                self.decided.push_back(None);
-            }
+    }
+
+    /// A decision is there, or will be.
+    #[inline]
+    fn note_decision(&mut self, row: Row) {
+        self.next_tag += 1;
+        self.rows.push_back(row);
+        if self.spool.is_some() || self.scene.is_some() {
+            self.decided.push_back(None);
         }
         if self.rows.len() >= ROWS {
             self.feed.director.settle();
@@ -165,6 +186,54 @@ impl Run {
             self.rows.clear();
             self.decided.clear();
         }
+    }
+
+    #[cold]
+    fn await_request(&mut self, service: ServiceIndex, packet: &TracePacket) {
+        let now = self.feed.director.now();
+        while let Some(given_up) = self.waiting.give_up(now) {
+            self.note_given_up(&given_up);
+        }
+        if packet.packet.protocol != Protocol::Tcp && !packet.observed.begins {
+            // Only a first datagram can be a request.
+            self.decide_asked(service, packet, &Asked::nothing(packet));
+            return;
+        }
+        if let Some(replaced) = self.waiting.begin(now, service, packet) {
+            self.note_given_up(&replaced);
+        }
+    }
+
+    /// The first request of a connection is known, or that there is none.
+    fn take_asked(&mut self, asked: &Asked) {
+        let Some(waiter) = self.waiting.end(asked) else {
+            return;
+        };
+        self.decide_asked(waiter.service, &waiter.first, asked);
+        for event in &waiter.rest {
+            match event {
+                // Again a SYN of a connection that was refused: it is over.
+                Event::Packet(packet) => {
+                    self.feed.take_packet(packet, Tag(self.next_tag));
+                }
+                Event::Told(told) => self.feed.take_told(told),
+                Event::Asked(_) => {}
+            }
+        }
+    }
+
+    fn decide_asked(&mut self, service: ServiceIndex, first: &TracePacket, asked: &Asked) {
+        let outcome = self.feed.take_asked(first, asked, Tag(self.next_tag));
+        if outcome == Outcome::Decision {
+            let recorder = &mut self.feed.director.observer;
+            recorder.note_asked(service, asked.content.as_deref());
+            self.note_decision(Row::of_asked(first, asked));
+        }
+    }
+
+    fn note_given_up(&mut self, waiter: &Waiter) {
+        let ignored = &mut self.feed.ignored;
+        ignored.count_without_request(waiter.service, waiter.packets());
     }
 
     /// Lets the scenario's events happen that come before the packet.
@@ -235,6 +304,9 @@ impl Run {
         if !self.feed.director.is_stopped() {
             let end = self.feed.at(end);
             self.feed.director.advance(end);
+        }
+        while let Some(given_up) = self.waiting.give_up(Timestamp(u64::MAX)) {
+            self.note_given_up(&given_up);
         }
         self.feed.director.settle();
         self.take_decisions();

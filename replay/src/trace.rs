@@ -15,12 +15,13 @@ pub(crate) use seen::Seen;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
 
-use equipoise_core::{Packet, Timestamp};
+use equipoise_core::{FlowId, Packet, Timestamp};
 
 use crate::capture::{CaptureError, Frame, Source, Warning};
 use crate::decode::{Decoder, Skipped};
-use crate::request::{Requests, Whose};
+use crate::request::{Content, Requests, Whose};
 use crate::track::{Connection, Inferred, Observed, Told, Tracker};
 use crate::transform::{Selection, Selector};
 use reader::{Head, Reader, Take};
@@ -50,13 +51,49 @@ pub struct TracePacket {
     pub payload_length: u32,
 }
 
+/// What a connection's client asked for first is known, or that it cannot be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The capture of the packet that told, from 0 in the order given.
+    pub capture: u32,
+    /// Its place in that capture, from 1.
+    pub number: u64,
+    /// When it came, by the trace's clock.
+    pub time: Timestamp,
+    /// When, as the capture has it; none where it does not say.
+    pub raw_time_ns: Option<u64>,
+    /// The flow.
+    pub flow: FlowId,
+    /// The connection.
+    pub connection: u64,
+    /// None where it is no request, or cannot be read.
+    pub content: Option<Arc<Content>>,
+}
+
+impl Asked {
+    /// A packet that is no request.
+    pub(crate) fn nothing(packet: &TracePacket) -> Self {
+        Self {
+            capture: packet.capture,
+            number: packet.number,
+            time: packet.time,
+            raw_time_ns: packet.raw_time_ns,
+            flow: packet.observed.flow,
+            connection: packet.observed.connection,
+            content: None,
+        }
+    }
+}
+
 /// What happens next in the trace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A packet.
     Packet(TracePacket),
     /// Packets that were held back, told of no later than anybody may need to know.
     Told(Told),
+    /// What a client asks for: behind the packet that told, where [`Requests::with_firsts`] wants it.
+    Asked(Asked),
 }
 
 /// What was counted while reading.
@@ -515,6 +552,18 @@ impl Take for Taker<'_> {
             let observed = observe(self.tracker, self.seen, self.batch, place, head);
             let with = (self.decoder, frame);
             read_request(requests, self.tracker, observed, clock, head, with);
+            let asked = requests.firsts().map(|first| {
+                Event::Asked(Asked {
+                    capture: self.given,
+                    number: head.number,
+                    time: clock,
+                    raw_time_ns: head.raw_time_ns,
+                    flow: first.flow,
+                    connection: first.connection,
+                    content: first.content.map(Arc::new),
+                })
+            });
+            self.batch.extend(asked);
         } else {
             track(self.tracker, self.seen, self.batch, place, head);
         }

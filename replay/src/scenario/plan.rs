@@ -15,6 +15,16 @@ pub(crate) struct Plan {
     pub(crate) servers: Vec<Vec<ServerConfig>>,
 }
 
+impl Plan {
+    /// Policies that take over.
+    pub(crate) fn policies(&self) -> impl Iterator<Item = &Chosen> {
+        self.events.iter().filter_map(|event| match &event.action {
+            Action::Policy(chosen) => Some(&**chosen),
+            _ => None,
+        })
+    }
+}
+
 /// One event.
 pub(crate) struct PlannedEvent {
     pub(crate) when: When,
