@@ -21,7 +21,7 @@ mod write;
 
 pub use error::TableError;
 
-pub(crate) use facts::Facts;
+pub(crate) use facts::{Facts, Part};
 pub(crate) use read::Reader;
 pub(crate) use segment::Segment;
 

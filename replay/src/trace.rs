@@ -654,7 +654,7 @@ fn read_request(
     let whose = match observed {
         Some(observed) => Some(Whose::observed(&observed)),
         None => tracker
-            .carrier(&packet.packet)
+            .carrier()
             .map(|(flow, connection)| Whose {
                 connection,
                 flow,

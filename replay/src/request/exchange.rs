@@ -67,6 +67,11 @@ impl Exchange {
         self.client.reading == Reading::Over && self.pending.is_empty()
     }
 
+    /// What was asked for first is told, or that it cannot be known.
+    pub(super) const fn has_told_first(&self) -> bool {
+        self.has_told_first
+    }
+
     /// What it takes in memory.
     #[inline]
     pub(super) fn memory(&self) -> usize {

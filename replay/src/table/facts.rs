@@ -31,7 +31,7 @@ pub(crate) struct Facts {
     retimed_most_ns: u64,
     without_time: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    selection: Option<Part>,
+    pub(crate) selection: Option<Part>,
     pub(crate) captures: Vec<Captured>,
     /// Why captures could not be read to their end.
     pub(crate) errors: Vec<String>,
@@ -39,9 +39,9 @@ pub(crate) struct Facts {
 
 /// What of the captures a table holds, where that is not all.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Part {
+pub(crate) struct Part {
     #[serde(flatten)]
-    taken: Selection,
+    pub(crate) taken: Selection,
     /// Chose the connections.
     seed: u64,
 }
@@ -181,10 +181,32 @@ impl Facts {
 
 impl Part {
     fn of(trace: &Trace) -> Option<Self> {
+        let seed = match trace.selector() {
+            Some(selector) => selector.selection().seed,
+            None => trace.part()?.seed,
+        };
         Some(Self {
             taken: summary::selection(trace)?,
-            seed: trace.selector()?.selection().seed,
+            seed,
         })
+    }
+
+    /// What is left where a part of it was taken.
+    pub(crate) fn and(self, further: Selection, seed: u64) -> Selection {
+        let taken = self.taken;
+        let ends = [taken.to_ns, further.to_ns];
+        Selection {
+            from_ns: taken.from_ns.max(further.from_ns),
+            to_ns: ends.into_iter().flatten().min(),
+            outside_packets: taken.outside_packets + further.outside_packets,
+            // The same seed chooses the same connections again.
+            share: if seed == self.seed {
+                taken.share.min(further.share)
+            } else {
+                taken.share * further.share
+            },
+            unsampled_packets: taken.unsampled_packets + further.unsampled_packets,
+        }
     }
 }
 

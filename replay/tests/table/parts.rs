@@ -1,6 +1,8 @@
 //! Tables of a part of the captures: the same as the part that a replay takes.
 
 use equipoise_replay::capture::Source;
+use equipoise_replay::decode::Decoder;
+use equipoise_replay::inspect;
 use equipoise_replay::table::{Format, Options};
 use equipoise_replay::trace::Event;
 use equipoise_replay::track::Tracker;
@@ -82,6 +84,46 @@ proptest! {
         let whole = source(&table(&sources, Selection::default()));
         prop_assert!(table(&whole, selection) == bytes, "bytes");
     }
+}
+
+#[test]
+fn a_part_is_told_with_what_is_left_of_it() {
+    let selected = |sources: &[Source], from: &str, to: &str, share: &str| {
+        let bound = |text: &str| (!text.is_empty()).then(|| text.parse().unwrap());
+        let selection = Selection {
+            from: bound(from),
+            to: bound(to),
+            share: share.parse().unwrap(),
+            seed: 1,
+        };
+        let options = inspect::Options {
+            decoder: Decoder::default(),
+            selection,
+            requests: false,
+            top: 1,
+        };
+        let inspected = inspect::inspect(sources, options, &mut ()).unwrap();
+        (inspected.inspection.selection, selection)
+    };
+    let sources = [Source::from_bytes("a", made::capture(3, 0, 4_000))];
+    let [from, to, end] = ["20.5", "22", "23"].map(|second| format!("2023-11-14T22:13:{second}Z"));
+    let (once, selection) = selected(&sources, &from, &end, "1/2");
+    let part = source(&table(&sources, selection));
+    // Made again of itself, too.
+    let again = source(&table(&part, Selection::default()));
+    assert!(once.unwrap().unsampled_packets > 0);
+    assert_eq!(selected(&part, "", "", "1").0, once);
+    assert_eq!(selected(&again, "", "", "1").0, once);
+    let cut = selected(&part, "", &to, "1/4").0.unwrap();
+    let direct = selected(&sources, &from, &to, "1/4").0.unwrap();
+    assert_eq!(
+        (cut.from_ns, cut.to_ns, cut.share),
+        (direct.from_ns, direct.to_ns, direct.share)
+    );
+    assert_eq!(
+        cut.outside_packets + cut.unsampled_packets,
+        direct.outside_packets + direct.unsampled_packets
+    );
 }
 
 #[test]

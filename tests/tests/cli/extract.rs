@@ -170,13 +170,11 @@ fn a_table_of_a_part_stands_for_that_part() {
     let read = |what: &str| {
         let _ = fs::remove_dir_all(scene.path("out"));
         fs::create_dir(scene.path("out")).expect("a folder");
-        let mut report = scene.report(&format!(
+        let report = scene.report(&format!(
             "replay {what} --seed 3 --policy wlc --policy mh --persistent 60 \
              --time-scale 2 --decisions out/decisions.csv --out out"
         ));
         let mut inspection = scene.report(&format!("inspect {what} --seed 3"));
-        report["trace"]["selection"].take();
-        inspection["selection"].take();
         inspection["replay"].take();
         let mut files = scene.files("out");
         let is_json = |name: &str| name.ends_with("report.json") || name.ends_with("measured.json");
