@@ -4,6 +4,8 @@
 
 #[path = "streaming/scenario.rs"]
 mod scenario;
+#[path = "streaming/theory.rs"]
+mod theory;
 #[path = "streaming/transform.rs"]
 mod transform;
 
