@@ -211,6 +211,7 @@ fn replay_held(settings: Settings, bytes: &[u8], endpoints: &[EndpointCount]) ->
                 Event::Told(told) => {
                     director.quiet(told.flow, &told.sample, &told.quiet);
                 }
+                Event::Asked(_) => {}
             }
         }
     }

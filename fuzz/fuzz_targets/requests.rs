@@ -4,7 +4,7 @@
 
 use equipoise_core::{Address, FlowId, Packet, Protocol, TcpFlags, Timestamp};
 use equipoise_replay::decode::Decoded;
-use equipoise_replay::request::{Content, Limits, Request, Requests, Whose};
+use equipoise_replay::request::{Content, First, Limits, Request, Requests, Whose};
 use equipoise_replay::track::Direction;
 use libfuzzer_sys::fuzz_target;
 
@@ -114,6 +114,8 @@ fn datagram(bytes: &[u8]) {
 
 struct Reading {
     requests: Requests,
+    /// As a replay reads them.
+    only_firsts: Requests,
     protocol: Protocol,
     now: u64,
     told: Vec<Request>,
@@ -123,6 +125,7 @@ impl Reading {
     fn new(limits: Limits) -> Self {
         Self {
             requests: Requests::new(limits).with_firsts(),
+            only_firsts: Requests::new(limits).only_firsts(),
             protocol: Protocol::Tcp,
             now: 0,
             told: Vec::new(),
@@ -168,7 +171,9 @@ impl Reading {
         };
         self.now += 1;
         if Requests::wants(&decoded) {
-            self.requests.take(Timestamp(self.now), whose, &decoded, || bytes);
+            let now = Timestamp(self.now);
+            self.requests.take(now, whose, &decoded, || bytes);
+            self.only_firsts.take(now, whose, &decoded, || bytes);
         }
         self.requests.finished(|request| self.told.push(request.clone()));
     }
@@ -186,9 +191,11 @@ impl Reading {
         self.told.sort_by_key(|request| request.number);
         let numbers = self.told.iter().map(|request| request.number);
         assert!(numbers.eq(1..=count as u32));
-        let known = self.requests.firsts().filter(|first| first.content.is_some());
+        let firsts: Vec<First> = self.requests.firsts().collect();
+        let known = firsts.iter().filter(|first| first.content.is_some());
         let is_first = self.told.iter().filter(|request| request.is_first);
         assert_eq!(known.count(), is_first.count());
+        assert!(self.only_firsts.firsts().eq(firsts));
         self.told
     }
 }

@@ -7,9 +7,10 @@ use equipoise_core::Timestamp;
 use equipoise_fuzz::{Step, assert_one_line, pause, steps};
 use equipoise_replay::capture::{CaptureError, Source};
 use equipoise_replay::decode::Decoder;
-use equipoise_replay::table::{self, Format};
+use equipoise_replay::table::{self, Format, Options, Rows};
 use equipoise_replay::trace::{Event, Totals, Trace};
 use equipoise_replay::track::{Connection, Tracker};
+use equipoise_replay::transform::Selection;
 use libfuzzer_sys::fuzz_target;
 
 /// More than a segment of some.
@@ -49,7 +50,13 @@ fn extract(damage: [u8; 7], script: &[u8]) {
         segment: 1 << (damage[0] / 8),
     };
     let mut table = Vec::new();
-    let made = table::extract(&sources, Decoder::default(), format, &mut table, &mut ());
+    let options = Options {
+        decoder: Decoder::default(),
+        selection: Selection::default(),
+        rows: Rows::Connections,
+        format,
+    };
+    let made = table::extract(&sources, options, &mut table, &mut ());
     made.expect("captures are sound");
     let of_captures = read(&sources).expect("captures are sound");
     let of_table = read(&[Source::from_bytes("table", &table[..])]).expect("the table is sound");

@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut read = Read::default();
     for _ in 0..ROUNDS {
         times[0].push(timed(|| Read::of(&[&file], None))?.0);
-        times[1].push(timed(|| Read::of(&[&file], Some(Requests::only_firsts())))?.0);
+        times[1].push(timed(|| Read::of(&[&file], Some(Requests::default().only_firsts())))?.0);
         let (time, of_round) = timed(|| Read::of(&[&file], Some(Requests::default())))?;
         times[2].push(time);
         read = of_round;

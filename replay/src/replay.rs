@@ -335,7 +335,7 @@ fn with_requests(trace: Trace, policy: Option<&str>) -> Result<Trace, ReplayErro
         Some(policy) if trace.is_table() => Err(ReplayError::NoRequests {
             policy: policy.to_owned(),
         }),
-        Some(_) => Ok(trace.with_requests(Requests::only_firsts())),
+        Some(_) => Ok(trace.with_requests(Requests::default().only_firsts())),
     }
 }
 

@@ -144,10 +144,10 @@ impl Requests {
         self
     }
 
-    /// Reads first requests and nothing behind them.
+    /// From now on reads first requests and nothing behind them.
     #[must_use]
-    pub fn only_firsts() -> Self {
-        let mut requests = Self::default().with_firsts();
+    pub fn only_firsts(self) -> Self {
+        let mut requests = self.with_firsts();
         requests.out.only_firsts = true;
         requests
     }
