@@ -1,9 +1,10 @@
 //! What happens while a trace is replayed: servers come, go, break down and change their weight,
-//! policies are swapped.
+//! policies are swapped, the director starts again.
 //!
 //! Owns the file (docs/scenario.md) and the check against the set-up, so that nothing can be wrong
 //! with an event once the replay runs. Carries nothing out: each run does.
 
+mod keys;
 mod plan;
 mod text;
 
@@ -65,6 +66,15 @@ struct Written {
     lasts: Option<Spanned<Duration>>,
     noticed: Option<Spanned<Duration>>,
     policy: Option<Spanned<String>>,
+    connections: Option<Spanned<Connections>>,
+}
+
+/// What becomes of a director's connection table.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Connections {
+    Kept,
+    Lost,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -77,6 +87,7 @@ enum Word {
     Down,
     Up,
     Policy,
+    Restart,
 }
 
 /// When an event happens, if all before it have.

@@ -6,6 +6,7 @@
 
 mod ask;
 mod count;
+mod fresh;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;

@@ -1,19 +1,21 @@
-//! A scenario as one run plays it, and what its events did.
+//! A scenario as one run plays it.
 
-use std::collections::BTreeMap;
+mod effects;
+
 use std::sync::Arc;
 
 use equipoise_core::{
-    Address, ConfigError, Decision, Director, Endpoint, Scheduling, ServerConfig, ServiceIndex,
+    ConfigError, Decision, Director, Endpoint, Scheduling, ServerConfig, ServiceIndex, Table,
     Timestamp,
 };
-use equipoise_reports::model::{Churn, Event, Moves, Way};
+use equipoise_reports::model::{Churn, Event};
 use equipoise_reports::stats::promised_by_weight;
 
 use crate::decisions::Row;
 use crate::policy::Chosen;
 use crate::record::Recorder;
 use crate::scenario::{Action, Plan, Target, When, end_of};
+use effects::{Dead, Effects, Facts};
 
 /// The scenario of one run.
 pub(crate) struct Scene {
@@ -24,12 +26,7 @@ pub(crate) struct Scene {
     /// Of what happened last.
     last: Timestamp,
     removals: Vec<Removal>,
-    /// By event, as far as they happened.
-    facts: Vec<Facts>,
-    /// By service.
-    clients: Vec<Clients>,
-    /// Servers that answer no more and are not removed: service, id and event.
-    dead: Vec<(usize, u32, usize)>,
+    effects: Effects,
 }
 
 /// A server that is to be removed later.
@@ -45,47 +42,15 @@ pub(super) enum Due {
     Removal(usize),
 }
 
-#[derive(Default)]
-struct Facts {
-    at_ns: u64,
-    after: u64,
-    broken: u64,
-    lost: u64,
-    clients: u64,
-    /// Share of the clients that had to move.
-    least: f64,
-    ways: BTreeMap<(u32, u32), u64>,
-}
-
-#[derive(Default)]
-struct Clients {
-    /// The server of each client's latest connection, and how many changes there had been.
-    latest: BTreeMap<Address, (u32, usize)>,
-    /// The event that changed the service last, and how many changes there have been.
-    last_event: Option<usize>,
-    changes: usize,
-    churn: Churn,
-}
-
-impl Clients {
-    fn change(&mut self, event: usize) {
-        self.last_event = Some(event);
-        self.changes += 1;
-    }
-}
-
 impl Scene {
     pub(crate) fn new(plan: Arc<Plan>) -> Self {
-        let services = plan.servers.len();
         Self {
+            effects: Effects::new(Arc::clone(&plan)),
             plan,
             next: 0,
             first: None,
             last: Timestamp::default(),
             removals: Vec::new(),
-            facts: Vec::new(),
-            clients: (0..services).map(|_| Clients::default()).collect(),
-            dead: Vec::new(),
         }
     }
 
@@ -114,13 +79,13 @@ impl Scene {
         }
     }
 
-    /// Whose it is.
+    /// Whose it is; the first's where it is everybody's.
     pub(super) fn service_of(&self, due: &Due) -> ServiceIndex {
         let event = match *due {
             Due::Event(place) => place,
             Due::Removal(place) => self.removals[place].event,
         };
-        ServiceIndex(self.plan.events[event].service as u32)
+        ServiceIndex(self.plan.events[event].service.unwrap_or(0) as u32)
     }
 
     /// Carries it out, after so many decisions; the director has settled and knows the time.
@@ -133,56 +98,76 @@ impl Scene {
     ) -> Result<(), ConfigError> {
         self.last = at;
         let place = match due {
-            Due::Removal(place) => {
-                let removal = self.removals.remove(place);
-                let service = self.plan.events[removal.event].service;
-                self.dead.retain(|&(_, _, event)| event != removal.event);
-                if !self.is_down(removal.event) {
-                    self.facts[removal.event].broken = active(director, service, removal.target);
-                }
-                self.clients[service].change(removal.event);
-                return remove(director, service, removal.target);
-            }
+            Due::Removal(place) => return self.remove_later(place, director),
             Due::Event(place) => place,
         };
         self.next += 1;
         let plan = Arc::clone(&self.plan);
         let event = &plan.events[place];
-        let service = event.service;
+        let Some(service) = event.service else {
+            self.play_on_director(place, decided, director);
+            return Ok(());
+        };
         let index = ServiceIndex(service as u32);
         let before = shares(director, index, &plan.servers[service]);
-        let mut facts = Facts {
-            at_ns: at.0,
-            after: decided,
-            ..Facts::default()
-        };
+        let mut facts = Facts::new(at, decided);
+        if let Action::Remove(target) | Action::Down(target, _) = event.action {
+            facts.broken = active(director, service, target);
+        }
+        let outcome = self.play_on_service((place, service), director, scheduling);
+        let mut after = shares(director, index, &plan.servers[service]);
+        if let Action::Down(target, _) = event.action {
+            // As it will be once that is noticed.
+            after = shares_without(director, index, &plan.servers[service], Some(target.id));
+        }
+        let differences = before
+            .iter()
+            .zip(&after)
+            .map(|(one, other)| (one - other).abs());
+        facts.least = differences.sum::<f64>() / 2.0;
+        self.effects.happened(place, service, facts);
+        // One that is not noticed yet changes no decision.
+        if !matches!(event.action, Action::Down(_, 1..)) {
+            self.effects.changed(place, service);
+        }
+        outcome
+    }
+
+    fn play_on_service(
+        &mut self,
+        (place, service): (usize, usize),
+        director: &mut Director<Recorder>,
+        scheduling: impl FnOnce(&Chosen, usize) -> Scheduling,
+    ) -> Result<(), ConfigError> {
+        let plan = Arc::clone(&self.plan);
+        let index = ServiceIndex(service as u32);
         let later = |target: Target, ns: u64| Removal {
-            at: Timestamp(at.0.saturating_add(ns)),
+            at: Timestamp(self.last.0.saturating_add(ns)),
             event: place,
             target,
         };
-        let outcome = match event.action {
+        match plan.events[place].action {
             Action::Add(target) | Action::Up(target) => {
                 // It may have been about to go.
-                let id = (service, target.id);
                 self.removals.retain(|removal| {
-                    (plan.events[removal.event].service, removal.target.id) != id
+                    let of = plan.events[removal.event].service;
+                    (of, removal.target.id) != (Some(service), target.id)
                 });
-                self.dead
-                    .retain(|&(service, server, _)| (service, server) != id);
+                self.effects
+                    .bury(|dead| (dead.service, dead.server) == (service, target.id));
                 if is_listed(director, index, target) {
                     director.edit_server(index, target.config)
                 } else {
                     director.add_server(index, target.config).map(|_| ())
                 }
             }
-            Action::Remove(target) | Action::Down(target, 0) => {
-                facts.broken = active(director, service, target);
-                remove(director, service, target)
-            }
+            Action::Remove(target) | Action::Down(target, 0) => remove(director, service, target),
             Action::Down(target, ns) => {
-                facts.broken = active(director, service, target);
-                self.dead.push((service, target.id, place));
+                self.effects.died(Dead {
+                    service,
+                    server: target.id,
+                    event: place,
+                });
                 self.removals.push(later(target, ns));
                 Ok(())
             }
@@ -196,92 +181,57 @@ impl Scene {
             Action::Policy(ref chosen) => {
                 director.set_scheduling(index, scheduling(chosen, service))
             }
+            // Of no service.
+            Action::Restart(_) => Ok(()),
+        }
+    }
+
+    /// What happens to all services, after so many decisions.
+    fn play_on_director(&mut self, place: usize, decided: u64, director: &mut Director<Recorder>) {
+        let plan = Arc::clone(&self.plan);
+        let Action::Restart(table) = plan.events[place].action else {
+            return;
         };
-        let mut after = shares(director, index, &plan.servers[service]);
-        if let Action::Down(target, _) = event.action {
-            // As it will be once that is noticed.
-            after = shares_without(director, index, &plan.servers[service], Some(target.id));
+        for service in 0..plan.servers.len() {
+            let listed = director.servers(ServiceIndex(service as u32));
+            let active = listed.map(|server| u64::from(server.counters.active));
+            let mut facts = Facts::new(self.last, decided);
+            if table == Table::Lost {
+                facts.broken = active.sum();
+            }
+            self.effects.happened(place, service, facts);
+            self.effects.changed(place, service);
         }
-        let differences = before
-            .iter()
-            .zip(&after)
-            .map(|(one, other)| (one - other).abs());
-        facts.least = differences.sum::<f64>() / 2.0;
-        self.facts.push(facts);
-        // One that is not noticed yet changes no decision.
-        if !matches!(event.action, Action::Down(_, 1..)) {
-            self.clients[service].change(place);
+        director.restart(table);
+    }
+
+    fn remove_later(
+        &mut self,
+        place: usize,
+        director: &mut Director<Recorder>,
+    ) -> Result<(), ConfigError> {
+        let Removal { event, target, .. } = self.removals.remove(place);
+        let Some(service) = self.plan.events[event].service else {
+            return Ok(());
+        };
+        self.effects.bury(|dead| dead.event == event);
+        if !self.is_down(event)
+            && let Some(facts) = self.effects.of(event, service)
+        {
+            facts.broken = active(director, service, target);
         }
-        outcome
+        self.effects.changed(event, service);
+        remove(director, service, target)
     }
 
     /// Takes in a decision, in the order of the packets.
     pub(super) fn note(&mut self, row: &Row, decision: &Decision) {
-        let Some(id) = decision.server else {
-            return;
-        };
-        let service = decision.service.0 as usize;
-        let dead = self.dead.iter();
-        for &(_, _, event) in dead.filter(|&&(of, server, _)| (of, server) == (service, id)) {
-            self.facts[event].lost += 1;
-        }
-        let Some(clients) = self.clients.get_mut(service) else {
-            return;
-        };
-        let changes = clients.changes;
-        let latest = clients.latest.insert(row.client.address, (id, changes));
-        let Some((before, known)) = latest else {
-            return;
-        };
-        match clients.last_event {
-            Some(event) if known < changes => {
-                let facts = &mut self.facts[event];
-                facts.clients += 1;
-                if before != id {
-                    *facts.ways.entry((before, id)).or_default() += 1;
-                }
-            }
-            _ => {
-                clients.churn.again += 1;
-                clients.churn.moved += u64::from(before != id);
-            }
-        }
+        self.effects.note(row, decision);
     }
 
     /// What there is to report of a service.
     pub(crate) fn report(&self, service: usize) -> (Vec<Event>, Churn) {
-        let servers = &self.plan.servers[service];
-        let name = |id: u32| {
-            servers
-                .get(id as usize)
-                .map_or_else(String::new, |s| end_of(s).to_string())
-        };
-        let events = self.plan.events.iter().enumerate();
-        let events = events.filter(|(_, event)| event.service == service);
-        let events = events.map(|(place, event)| {
-            let facts = self.facts.get(place);
-            let ways = facts.iter().flat_map(|facts| &facts.ways);
-            let ways = ways.map(|(&(from, to), &clients)| Way {
-                from: name(from),
-                to: name(to),
-                clients,
-            });
-            let ways: Vec<Way> = ways.collect();
-            Event {
-                event: event.label.clone(),
-                at_ns: facts.map(|facts| facts.at_ns),
-                after_connections: facts.map(|facts| facts.after),
-                broken: facts.map_or(0, |facts| facts.broken),
-                lost: facts.map_or(0, |facts| facts.lost),
-                moves: Moves {
-                    clients: facts.map_or(0, |facts| facts.clients),
-                    moved: ways.iter().map(|way| way.clients).sum(),
-                    least: facts.map_or(0.0, |facts| facts.least * facts.clients as f64),
-                    ways,
-                },
-            }
-        });
-        (events.collect(), self.clients[service].churn)
+        self.effects.report(service)
     }
 
     fn is_down(&self, event: usize) -> bool {

@@ -1,9 +1,9 @@
 //! A scenario that fits its set-up: every event names a service and a server that are there when it
 //! happens.
 
-use equipoise_core::{Endpoint, ServerConfig};
+use equipoise_core::{Endpoint, ServerConfig, Table};
 
-use super::{Scenario, ScenarioError, When, Word, Written, text};
+use super::{Connections, Scenario, ScenarioError, When, Word, Written, text};
 use crate::policy::{Chosen, Policies};
 use crate::setup::{PolicyOption, Service, Setup};
 use crate::transform::Bound;
@@ -18,8 +18,8 @@ pub(crate) struct Plan {
 /// One event.
 pub(crate) struct PlannedEvent {
     pub(crate) when: When,
-    /// By its place.
-    pub(crate) service: usize,
+    /// By its place; none where it happens to all.
+    pub(crate) service: Option<usize>,
     pub(crate) action: Action,
     /// What reports call it.
     pub(crate) label: String,
@@ -44,6 +44,15 @@ pub(crate) enum Action {
     /// It answers again, and is added again if it was removed.
     Up(Target),
     Policy(Box<Chosen>),
+    /// The director starts again.
+    Restart(Table),
+}
+
+impl PlannedEvent {
+    /// Whether it happens to the service.
+    pub(crate) fn is_of(&self, service: usize) -> bool {
+        self.service.is_none_or(|own| own == service)
+    }
 }
 
 /// A server as far as the events are followed.
@@ -74,11 +83,16 @@ impl Scenario {
         let mut last = None;
         for written in &self.events {
             let when = self.when(written, &mut last)?;
-            let service = self.service(written, setup)?;
             self.check_keys(written)?;
-            let action = match written.action.get_ref() {
-                Word::Policy => Action::Policy(Box::new(self.policy(written, policies)?)),
-                _ => self.action(written, &setup.services[service], &mut state[service])?,
+            let is_of_director = written.action.get_ref().is_of_director();
+            let service = (!is_of_director).then(|| self.service(written, setup));
+            let service = service.transpose()?;
+            let action = match (written.action.get_ref(), service) {
+                (Word::Policy, _) => Action::Policy(Box::new(self.policy(written, policies)?)),
+                (_, Some(service)) => {
+                    self.action(written, &setup.services[service], &mut state[service])?
+                }
+                (_, None) => Action::Restart(table(written)),
             };
             events.push(PlannedEvent {
                 when,
@@ -148,54 +162,6 @@ impl Scenario {
             );
             self.wrong(&named.span(), what)
         })
-    }
-
-    /// Keys that the action does not look at are mistakes.
-    fn check_keys(&self, written: &Written) -> Result<(), ScenarioError> {
-        let action = *written.action.get_ref();
-        let is_policy = action == Word::Policy;
-        let spans = [
-            (
-                "server",
-                written.server.as_ref().map(toml::Spanned::span),
-                !is_policy,
-            ),
-            (
-                "weight",
-                written.weight.as_ref().map(toml::Spanned::span),
-                action == Word::Weight,
-            ),
-            (
-                "for",
-                written.lasts.as_ref().map(toml::Spanned::span),
-                action == Word::Drain,
-            ),
-            (
-                "noticed",
-                written.noticed.as_ref().map(toml::Spanned::span),
-                action == Word::Down,
-            ),
-            (
-                "policy",
-                written.policy.as_ref().map(toml::Spanned::span),
-                is_policy,
-            ),
-        ];
-        let is_optional = |key: &str| matches!(key, "for" | "noticed");
-        for (key, span, is_wanted) in spans {
-            match span {
-                Some(span) if !is_wanted => {
-                    let what = format!("`{key}` says nothing of this action");
-                    return Err(self.wrong(&span, what));
-                }
-                None if is_wanted && !is_optional(key) => {
-                    let what = format!("this action wants `{key}`");
-                    return Err(self.wrong(&written.action.span(), what));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
     }
 
     fn policy(&self, written: &Written, policies: &mut Policies) -> Result<Chosen, ScenarioError> {
@@ -345,13 +311,23 @@ fn label(action: &Action) -> String {
         }
         Action::Up(target) => format!("{} up", end_of(&target.config)),
         Action::Policy(chosen) => format!("policy {}", chosen.label),
+        Action::Restart(Table::Kept) => "director restarted, connections kept".to_owned(),
+        Action::Restart(Table::Lost) => "director restarted, connections lost".to_owned(),
+    }
+}
+
+/// A director's connections are lost where nothing is said of them.
+fn table(written: &Written) -> Table {
+    match written.connections.as_ref().map(toml::Spanned::get_ref) {
+        Some(Connections::Kept) => Table::Kept,
+        Some(Connections::Lost) | None => Table::Lost,
     }
 }
 
 /// Whether a service's events change what its servers are.
 pub(crate) fn changes_servers(plan: &Plan, service: usize) -> bool {
-    let events = plan.events.iter().filter(|event| event.service == service);
-    events
-        .into_iter()
-        .any(|event| !matches!(event.action, Action::Policy(_)))
+    let mut events = plan.events.iter();
+    events.any(|event| {
+        event.is_of(service) && !matches!(event.action, Action::Policy(_) | Action::Restart(_))
+    })
 }

@@ -13,7 +13,8 @@ pub struct Event {
     pub at_ns: Option<u64>,
     /// Connections that were decided by then, refused ones included.
     pub after_connections: Option<u64>,
-    /// Active connections at the server when it ceased to answer or was removed.
+    /// Active connections at the server when it ceased to answer or was removed; of a director's
+    /// restart all that were lost.
     pub broken: u64,
     /// Connections that were sent to it between its end and the notice of it.
     pub lost: u64,

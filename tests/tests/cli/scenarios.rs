@@ -38,6 +38,9 @@ at = "36s"
 action = "policy"
 policy = "sh:sh-port"
 [[event]]
+at = "36s"
+action = "restart"
+[[event]]
 at = "1h"
 action = "remove"
 server = "10.1.0.1"
@@ -76,6 +79,9 @@ fn what_is_wrong_is_told_with_its_place() {
         "[[event]]\nat = '5s'\naction = 'policy'\npolicy = 'best'\n",
         "[[event]]\nat = '5s'\naction = 'policy'\npolicy = 'rr:'\n",
         "[[event]]\nat = '5s'\naction = 'remove'\nservice = '10.0.0.7:80'\nserver = '10.1.0.2'\n",
+        "[[event]]\nat = '5s'\naction = 'restart'\nserver = '10.1.0.2'\n",
+        "[[event]]\nat = '5s'\naction = 'restart'\nservice = '10.0.0.1:80'\n",
+        "[[event]]\nat = '5s'\naction = 'restart'\nconnections = 'some'\n",
         &format!("{down}{down}"),
         &format!("{down}[[event]]\nat = '4s'\naction = 'remove'\nserver = '10.1.0.3'\n"),
         &format!("{down}colour = 'red'\n"),
