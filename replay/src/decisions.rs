@@ -21,6 +21,8 @@ pub(crate) struct Row {
     protocol: Protocol,
     pub(crate) client: Endpoint,
     pub(crate) service: Endpoint,
+    /// Of several, by its number.
+    pub(crate) director: u16,
 }
 
 impl Row {
@@ -48,6 +50,7 @@ impl Row {
                 address: packet.destination,
                 port: packet.destination_port,
             },
+            director: 0,
         }
     }
 

@@ -4,9 +4,12 @@
 //! Sequential and deterministic; several runs share nothing but the packets, or what their leader
 //! wrote down.
 
+mod directors;
+mod ecmp;
 mod scene;
 
-pub(crate) use scene::Scene;
+pub(crate) use ecmp::Ecmp;
+pub(crate) use scene::{Scene, Spread};
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,6 +29,9 @@ use crate::record::Recorder;
 use crate::scenario::Plan;
 use crate::setup::Service;
 use crate::trace::{Event, TracePacket};
+use crate::track::Tracker;
+use crate::transform::mix;
+use directors::Directors;
 
 /// One policy, or each service's own, over the whole trace.
 pub(crate) struct Run {
@@ -46,6 +52,10 @@ pub(crate) struct Run {
     spool: Option<Spool>,
     next_tag: u64,
     pub(crate) scene: Option<Scene>,
+    /// Where there are several directors.
+    pub(crate) ecmp: Option<Box<Ecmp>>,
+    /// The same with one director, to compare with several.
+    pub(crate) alone: Option<Box<Run>>,
     seed: u64,
     fallback: Option<Arc<dyn Policy>>,
 }
@@ -73,34 +83,22 @@ pub(crate) struct Common<'a> {
     pub(crate) scenario: Option<Arc<Plan>>,
 }
 
-impl Run {
-    /// Starts every service with its policy, and adds its servers one by one, as `ipvsadm` would.
-    /// The error names the service by its place.
-    pub(crate) fn start(
-        label: String,
-        chosen: Vec<Chosen>,
-        common: &Common<'_>,
-        spool: Option<Spool>,
-    ) -> Result<Self, (usize, ConfigError)> {
-        let axis = axis(common.clock.scale);
-        let keeps_decisions = spool.is_some() || common.scenario.is_some();
-        let recorder = Recorder::new(common.clock.start, axis, keeps_decisions);
-        let mut director = Director::new(common.settings, recorder);
-        director.advance(common.clock.start);
-        let meter = Arc::new(Meter::default());
-        for (place, (service, chosen)) in common.services.iter().zip(&chosen).enumerate() {
-            let later = common
-                .scenario
-                .as_ref()
-                .map(|plan| plan.servers[place].len());
-            let servers = later.unwrap_or(service.servers.len());
-            director.observer.add_service(servers);
-            let scheduling = scheduling(
-                chosen,
-                &meter,
-                seed_of(common.seed, place as u64),
-                common.fallback.clone(),
-            );
+impl Common<'_> {
+    /// A director with all services, their servers added one by one, as `ipvsadm` would. The error
+    /// names the service by its place.
+    fn director(
+        &self,
+        number: usize,
+        recorder: Recorder,
+        chosen: &[Chosen],
+        meter: &Arc<Meter>,
+    ) -> Result<Director<Recorder>, (usize, ConfigError)> {
+        let mut director = Director::new(self.settings, recorder);
+        director.advance(self.clock.start);
+        let seed = seed_at(self.seed, number);
+        for (place, (service, chosen)) in self.services.iter().zip(chosen).enumerate() {
+            let seed = seed_of(seed, place as u64);
+            let scheduling = scheduling(chosen, meter, seed, self.fallback.clone());
             let at = |error| (place, error);
             let index = director
                 .add_service(service.config, scheduling)
@@ -109,6 +107,61 @@ impl Run {
                 director.add_server(index, *server).map_err(at)?;
             }
         }
+        Ok(director)
+    }
+}
+
+impl Run {
+    /// Starts every service with its policy. The error names the service by its place.
+    pub(crate) fn start(
+        label: String,
+        chosen: Vec<Chosen>,
+        common: &Common<'_>,
+        spool: Option<Spool>,
+    ) -> Result<Self, (usize, ConfigError)> {
+        let directors = common.scenario.as_ref().and_then(|plan| plan.directors);
+        let axis = axis(common.clock.scale);
+        let keeps_decisions = spool.is_some() || common.scenario.is_some();
+        let mut recorder = Recorder::new(common.clock.start, axis, keeps_decisions);
+        for (place, service) in common.services.iter().enumerate() {
+            let later = common
+                .scenario
+                .as_ref()
+                .map(|plan| plan.servers[place].len());
+            recorder.add_service(later.unwrap_or(service.servers.len()));
+        }
+        let meter = Arc::new(Meter::default());
+        let mut director = common.director(0, recorder, &chosen, &meter)?;
+        let mut ecmp = None;
+        if let Some(plan) = directors {
+            let spare = || Recorder::new(common.clock.start, axis, false);
+            let mut members = vec![Director::new(common.settings, spare())];
+            let recorder = std::mem::replace(&mut director.observer, spare());
+            let mut recorder = recorder.of_several();
+            for number in 1..plan.all {
+                let mut member = common.director(number, recorder, &chosen, &meter)?;
+                recorder = std::mem::replace(&mut member.observer, spare());
+                members.push(member);
+            }
+            director.observer = recorder;
+            let services = common.services.len();
+            ecmp = Some(Box::new(Ecmp::new(plan, members, services)));
+        }
+        let alone = match (&common.scenario, &ecmp) {
+            (Some(plan), Some(_)) => {
+                let common = Common {
+                    services: common.services,
+                    settings: common.settings,
+                    clock: common.clock,
+                    seed: common.seed,
+                    fallback: common.fallback.clone(),
+                    scenario: Some(Arc::new(plan.alone())),
+                };
+                let run = Self::start(label.clone(), chosen.clone(), &common, None)?;
+                Some(Box::new(run))
+            }
+            _ => None,
+        };
         let mut run = Self {
             label,
             chosen,
@@ -122,6 +175,8 @@ impl Run {
             spool,
             next_tag: 0,
             scene: common.scenario.clone().map(Scene::new),
+            ecmp,
+            alone,
             seed: common.seed,
             fallback: common.fallback.clone(),
         };
@@ -131,9 +186,12 @@ impl Run {
 
     /// Takes in what happens next in the trace.
     pub(crate) fn feed(&mut self, batch: &[Event]) {
+        if let Some(alone) = &mut self.alone {
+            alone.feed(batch);
+        }
         for event in batch {
             // Only a fault stops a director; asking all its services each time would take long.
-            if self.feed.director.observer.has_faulted && self.feed.director.is_stopped() {
+            if self.feed.director.observer.has_faulted && self.is_stopped() {
                 break;
             }
             match event {
@@ -145,22 +203,62 @@ impl Run {
                 self.take_decisions();
             }
         }
-        self.feed.note_flows();
+        self.meet();
+        self.directors().each(|_, feed| feed.note_flows());
+    }
+
+    fn directors(&mut self) -> Directors<'_> {
+        Directors {
+            feed: &mut self.feed,
+            ecmp: self.ecmp.as_deref_mut(),
+        }
+    }
+
+    /// Lets several directors come to the same time, so that what they count can be added up.
+    fn meet(&mut self) {
+        if self.ecmp.is_none() || self.is_stopped() {
+            return;
+        }
+        let now = self.feed.director.now();
+        self.directors().each(|_, feed| {
+            feed.director.advance(now);
+            feed.director.settle();
+        });
+        self.take_decisions();
+        self.feed.director.observer.merge();
+    }
+
+    /// Whether a failing policy has ended the run.
+    fn is_stopped(&mut self) -> bool {
+        let mut is_stopped = false;
+        self.directors()
+            .each(|_, feed| is_stopped |= feed.director.is_stopped());
+        is_stopped
     }
 
     fn take_packet(&mut self, packet: &TracePacket) {
         if self.scene.is_some() {
             self.play(packet);
         }
+        let mut director = 0;
+        if let Some(ecmp) = &mut self.ecmp {
+            ecmp.route(&mut self.feed, packet);
+            director = ecmp.turn() as u16;
+        }
         if self.feed.take_packet(packet, Tag(self.next_tag)) {
             self.next_tag += 1;
-            self.rows.push_back(Row::of(packet));
+            let mut row = Row::of(packet);
+            row.director = director;
+            self.rows.push_back(row);
             if self.spool.is_some() || self.scene.is_some() {
                 self.decided.push_back(None);
             }
         }
+        if let Some(ecmp) = &mut self.ecmp {
+            ecmp.tell(&mut self.feed, packet);
+        }
         if self.rows.len() >= ROWS {
-            self.feed.director.settle();
+            self.directors().each(|_, feed| feed.director.settle());
             self.take_decisions();
             self.rows.clear();
             self.decided.clear();
@@ -175,25 +273,30 @@ impl Run {
             && let Some(due) = scene.due(packet.time, self.next_tag)
         {
             let now = self.feed.at(due.0);
-            self.feed.director.advance(now);
-            self.feed.director.settle();
+            self.directors().each(|_, feed| {
+                feed.director.advance(now);
+                feed.director.settle();
+            });
             self.take_decisions();
             let Some(scene) = &mut self.scene else {
                 return;
             };
             let (meter, seed, fallback) = (&self.meter, self.seed, &self.fallback);
-            let scheduling = |chosen: &Chosen, service: usize| {
-                let seed = seed_of(seed, service as u64);
+            let scheduling = |chosen: &Chosen, service: usize, director: usize| {
+                let seed = seed_of(seed_at(seed, director), service as u64);
                 scheduling(chosen, meter, seed, fallback.clone())
             };
-            let director = &mut self.feed.director;
+            let mut directors = Directors {
+                feed: &mut self.feed,
+                ecmp: self.ecmp.as_deref_mut(),
+            };
             // What it asks for was checked, but for parameters: a policy that refuses them is one
             // that failed, as its next decision tells.
             let service = scene.service_of(&due.1);
             if let Err(ConfigError::Policy(fault)) =
-                scene.play(due, self.next_tag, director, scheduling)
+                scene.play(due, self.next_tag, &mut directors, scheduling)
             {
-                director.observer.faulted(&FaultReport {
+                self.feed.director.observer.faulted(&FaultReport {
                     fault,
                     service,
                     first: None,
@@ -232,13 +335,19 @@ impl Run {
     /// Ends the run at the time of the trace's last packet, held back or not: everything that waits
     /// is decided, every open connection counted.
     pub(crate) fn finish(&mut self, end: Timestamp) {
-        if !self.feed.director.is_stopped() {
-            let end = self.feed.at(end);
-            self.feed.director.advance(end);
+        if let Some(alone) = &mut self.alone {
+            alone.finish(end);
         }
-        self.feed.director.settle();
+        let end = (!self.is_stopped()).then(|| self.feed.at(end));
+        self.directors().each(|_, feed| {
+            if let Some(end) = end {
+                feed.director.advance(end);
+            }
+            feed.director.settle();
+        });
         self.take_decisions();
-        self.feed.director.finish();
+        self.directors().each(|_, feed| feed.director.finish());
+        self.feed.director.observer.merge();
         self.feed.director.observer.note_ignored(&self.feed.ignored);
         self.finish_spool();
     }
@@ -258,6 +367,14 @@ impl Run {
     fn finish_spool(&mut self) {
         if let Some(spool) = &mut self.spool {
             spool.finish();
+        }
+    }
+
+    /// Tells the tracker which flows have entries; there are `copies` of each that it knows.
+    pub(crate) fn tell_flows(&mut self, tracker: &mut Tracker, copies: u32) {
+        self.feed.flows.tell(tracker, copies);
+        if let Some(alone) = &mut self.alone {
+            alone.tell_flows(tracker, copies);
         }
     }
 
@@ -344,8 +461,13 @@ fn write_row(
 
 /// A seed for each service, from the run's (`SplitMix64`, Steele, Lea and Flood 2014).
 fn seed_of(seed: u64, place: u64) -> u64 {
-    let mut z = seed.wrapping_add((place + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ z >> 31
+    mix(seed.wrapping_add(place.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+}
+
+/// A seed for each director: the first has the run's.
+fn seed_at(seed: u64, director: usize) -> u64 {
+    match director {
+        0 => seed,
+        number => mix(seed ^ mix(number as u64)),
+    }
 }

@@ -1,13 +1,15 @@
 //! What happens while a trace is replayed: servers come, go, break down and change their weight,
-//! policies are swapped, the director starts again.
+//! policies are swapped, directors start again, leave and join.
 //!
 //! Owns the file (docs/scenario.md) and the check against the set-up, so that nothing can be wrong
 //! with an event once the replay runs. Carries nothing out: each run does.
 
+mod directors;
 mod keys;
 mod plan;
 mod text;
 
+pub(crate) use directors::{Directors, HashOf, Remap, name_of};
 pub(crate) use plan::{Action, Plan, Target, changes_servers, end_of};
 
 use std::ops::Range;
@@ -24,6 +26,7 @@ use text::{Duration, Moment};
 pub struct Scenario {
     name: String,
     text: String,
+    directors: Option<directors::Table>,
     events: Vec<Written>,
 }
 
@@ -48,6 +51,7 @@ pub enum ScenarioError {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    directors: Option<directors::Table>,
     #[serde(default)]
     event: Vec<Written>,
 }
@@ -67,6 +71,8 @@ struct Written {
     noticed: Option<Spanned<Duration>>,
     policy: Option<Spanned<String>>,
     connections: Option<Spanned<Connections>>,
+    director: Option<Spanned<String>>,
+    listened: Option<Spanned<Duration>>,
 }
 
 /// What becomes of a director's connection table.
@@ -88,6 +94,8 @@ enum Word {
     Up,
     Policy,
     Restart,
+    Leave,
+    Join,
 }
 
 /// When an event happens, if all before it have.
@@ -106,6 +114,7 @@ impl Scenario {
         Ok(Self {
             name: name.to_owned(),
             text: text.to_owned(),
+            directors: file.directors,
             events: file.event,
         })
     }

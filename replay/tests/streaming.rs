@@ -2,6 +2,8 @@
 //! changes nothing.
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+#[path = "streaming/directors.rs"]
+mod directors;
 #[path = "streaming/scenario.rs"]
 mod scenario;
 #[path = "streaming/transform.rs"]

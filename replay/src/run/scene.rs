@@ -1,6 +1,7 @@
 //! A scenario as one run plays it.
 
 mod effects;
+mod spread;
 
 use std::sync::Arc;
 
@@ -11,11 +12,14 @@ use equipoise_core::{
 use equipoise_reports::model::{Churn, Event};
 use equipoise_reports::stats::promised_by_weight;
 
+use super::directors::Directors;
+use super::ecmp::Remapped;
 use crate::decisions::Row;
 use crate::policy::Chosen;
 use crate::record::Recorder;
 use crate::scenario::{Action, Plan, Target, When, end_of};
 use effects::{Dead, Effects, Facts};
+pub(crate) use spread::Spread;
 
 /// The scenario of one run.
 pub(crate) struct Scene {
@@ -88,37 +92,43 @@ impl Scene {
         ServiceIndex(self.plan.events[event].service.unwrap_or(0) as u32)
     }
 
-    /// Carries it out, after so many decisions; the director has settled and knows the time.
+    /// Carries it out, after so many decisions; the directors have settled and know the time.
+    /// `scheduling` gives a policy for a service of a director.
     pub(super) fn play(
         &mut self,
         (at, due): (Timestamp, Due),
         decided: u64,
-        director: &mut Director<Recorder>,
-        scheduling: impl FnOnce(&Chosen, usize) -> Scheduling,
+        directors: &mut Directors<'_>,
+        scheduling: impl Fn(&Chosen, usize, usize) -> Scheduling,
     ) -> Result<(), ConfigError> {
         self.last = at;
         let place = match due {
-            Due::Removal(place) => return self.remove_later(place, director),
+            Due::Removal(place) => return self.remove_later(place, directors),
             Due::Event(place) => place,
         };
         self.next += 1;
         let plan = Arc::clone(&self.plan);
         let event = &plan.events[place];
         let Some(service) = event.service else {
-            self.play_on_director(place, decided, director);
+            self.play_on_directors(place, decided, directors);
             return Ok(());
         };
         let index = ServiceIndex(service as u32);
-        let before = shares(director, index, &plan.servers[service]);
+        let before = shares(directors.one(), index, &plan.servers[service]);
         let mut facts = Facts::new(at, decided);
         if let Action::Remove(target) | Action::Down(target, _) = event.action {
-            facts.broken = active(director, service, target);
+            facts.broken = directors.active(index, target.id);
         }
-        let outcome = self.play_on_service((place, service), director, scheduling);
-        let mut after = shares(director, index, &plan.servers[service]);
+        let outcome = self.play_on_service((place, service), directors, scheduling);
+        let mut after = shares(directors.one(), index, &plan.servers[service]);
         if let Action::Down(target, _) = event.action {
             // As it will be once that is noticed.
-            after = shares_without(director, index, &plan.servers[service], Some(target.id));
+            after = shares_without(
+                directors.one(),
+                index,
+                &plan.servers[service],
+                Some(target.id),
+            );
         }
         let differences = before
             .iter()
@@ -136,8 +146,8 @@ impl Scene {
     fn play_on_service(
         &mut self,
         (place, service): (usize, usize),
-        director: &mut Director<Recorder>,
-        scheduling: impl FnOnce(&Chosen, usize) -> Scheduling,
+        directors: &mut Directors<'_>,
+        scheduling: impl Fn(&Chosen, usize, usize) -> Scheduling,
     ) -> Result<(), ConfigError> {
         let plan = Arc::clone(&self.plan);
         let index = ServiceIndex(service as u32);
@@ -155,13 +165,16 @@ impl Scene {
                 });
                 self.effects
                     .bury(|dead| (dead.service, dead.server) == (service, target.id));
-                if is_listed(director, index, target) {
-                    director.edit_server(index, target.config)
-                } else {
-                    director.add_server(index, target.config).map(|_| ())
-                }
+                let is_listed = is_listed(directors.one(), index, target);
+                directors.configure(|_, director| {
+                    if is_listed {
+                        director.edit_server(index, target.config)
+                    } else {
+                        director.add_server(index, target.config).map(|_| ())
+                    }
+                })
             }
-            Action::Remove(target) | Action::Down(target, 0) => remove(director, service, target),
+            Action::Remove(target) | Action::Down(target, 0) => remove(directors, index, target),
             Action::Down(target, ns) => {
                 self.effects.died(Dead {
                     service,
@@ -171,57 +184,70 @@ impl Scene {
                 self.removals.push(later(target, ns));
                 Ok(())
             }
-            Action::Weight(target) | Action::Drain(target, None) => {
-                director.edit_server(index, target.config)
-            }
+            Action::Weight(target) | Action::Drain(target, None) => edit(directors, index, target),
             Action::Drain(target, Some(ns)) => {
                 self.removals.push(later(target, ns));
-                director.edit_server(index, target.config)
+                edit(directors, index, target)
             }
-            Action::Policy(ref chosen) => {
-                director.set_scheduling(index, scheduling(chosen, service))
-            }
+            Action::Policy(ref chosen) => directors.configure(|number, director| {
+                director.set_scheduling(index, scheduling(chosen, service, number))
+            }),
             // Of no service.
-            Action::Restart(_) => Ok(()),
+            Action::Restart(..) | Action::Leave(_) | Action::Join(..) => Ok(()),
         }
     }
 
     /// What happens to all services, after so many decisions.
-    fn play_on_director(&mut self, place: usize, decided: u64, director: &mut Director<Recorder>) {
+    fn play_on_directors(&mut self, place: usize, decided: u64, directors: &mut Directors<'_>) {
         let plan = Arc::clone(&self.plan);
-        let Action::Restart(table) = plan.events[place].action else {
-            return;
-        };
-        for service in 0..plan.servers.len() {
-            let listed = director.servers(ServiceIndex(service as u32));
-            let active = listed.map(|server| u64::from(server.counters.active));
-            let mut facts = Facts::new(self.last, decided);
-            if table == Table::Lost {
-                facts.broken = active.sum();
+        let Directors { feed, ecmp } = directors;
+        let remapped = match (&plan.events[place].action, ecmp) {
+            (&Action::Restart(table, Some(director)), Some(ecmp)) => {
+                ecmp.restart(feed, director, table)
             }
+            (&Action::Leave(director), Some(ecmp)) => ecmp.leave(feed, director),
+            (&Action::Join(director, listened), Some(ecmp)) => {
+                let since = Timestamp(self.last.0.saturating_sub(listened));
+                ecmp.join(feed, director, since)
+            }
+            (&Action::Restart(table, _), _) => {
+                let mut remapped = vec![Remapped::default(); plan.servers.len()];
+                if table == Table::Lost {
+                    for (_, ServiceIndex(service)) in feed.director.active_flows() {
+                        remapped[service as usize].broken += 1;
+                    }
+                }
+                feed.director.restart(table);
+                remapped
+            }
+            _ => return,
+        };
+        for (service, remapped) in remapped.into_iter().enumerate() {
+            let mut facts = Facts::new(self.last, decided);
+            (facts.broken, facts.remapped) = (remapped.broken, remapped.moved);
             self.effects.happened(place, service, facts);
             self.effects.changed(place, service);
         }
-        director.restart(table);
     }
 
     fn remove_later(
         &mut self,
         place: usize,
-        director: &mut Director<Recorder>,
+        directors: &mut Directors<'_>,
     ) -> Result<(), ConfigError> {
         let Removal { event, target, .. } = self.removals.remove(place);
         let Some(service) = self.plan.events[event].service else {
             return Ok(());
         };
+        let index = ServiceIndex(service as u32);
         self.effects.bury(|dead| dead.event == event);
         if !self.is_down(event)
             && let Some(facts) = self.effects.of(event, service)
         {
-            facts.broken = active(director, service, target);
+            facts.broken = directors.active(index, target.id);
         }
         self.effects.changed(event, service);
-        remove(director, service, target)
+        remove(directors, index, target)
     }
 
     /// Takes in a decision, in the order of the packets.
@@ -234,23 +260,31 @@ impl Scene {
         self.effects.report(service)
     }
 
+    /// What each of several directors decided for a service.
+    pub(crate) fn spread(&self, service: usize) -> Spread {
+        self.effects.spread(service)
+    }
+
     fn is_down(&self, event: usize) -> bool {
         matches!(self.plan.events[event].action, Action::Down(..))
     }
 }
 
 fn remove(
-    director: &mut Director<Recorder>,
-    service: usize,
+    directors: &mut Directors<'_>,
+    service: ServiceIndex,
     target: Target,
 ) -> Result<(), ConfigError> {
     let Endpoint { address, port } = end_of(&target.config);
-    director.delete_server(ServiceIndex(service as u32), address, port)
+    directors.configure(|_, director| director.delete_server(service, address, port))
 }
 
-fn active(director: &Director<Recorder>, service: usize, target: Target) -> u64 {
-    let server = director.server(ServiceIndex(service as u32), target.id);
-    server.map_or(0, |server| u64::from(server.counters.active))
+fn edit(
+    directors: &mut Directors<'_>,
+    service: ServiceIndex,
+    target: Target,
+) -> Result<(), ConfigError> {
+    directors.configure(|_, director| director.edit_server(service, target.config))
 }
 
 fn is_listed(director: &Director<Recorder>, service: ServiceIndex, target: Target) -> bool {

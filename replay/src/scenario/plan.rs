@@ -3,7 +3,7 @@
 
 use equipoise_core::{Endpoint, ServerConfig, Table};
 
-use super::{Connections, Scenario, ScenarioError, When, Word, Written, text};
+use super::{Connections, Directors, Scenario, ScenarioError, When, Word, Written, name_of, text};
 use crate::policy::{Chosen, Policies};
 use crate::setup::{PolicyOption, Service, Setup};
 use crate::transform::Bound;
@@ -13,9 +13,12 @@ pub(crate) struct Plan {
     pub(crate) events: Vec<PlannedEvent>,
     /// For each service all servers that it ever has, by their ids, as they are first added.
     pub(crate) servers: Vec<Vec<ServerConfig>>,
+    /// Where there are several directors, or may be.
+    pub(crate) directors: Option<Directors>,
 }
 
 /// One event.
+#[derive(Clone)]
 pub(crate) struct PlannedEvent {
     pub(crate) when: When,
     /// By its place; none where it happens to all.
@@ -33,6 +36,7 @@ pub(crate) struct Target {
 }
 
 /// What happens.
+#[derive(Clone)]
 pub(crate) enum Action {
     Add(Target),
     Remove(Target),
@@ -44,8 +48,25 @@ pub(crate) enum Action {
     /// It answers again, and is added again if it was removed.
     Up(Target),
     Policy(Box<Chosen>),
-    /// The director starts again.
-    Restart(Table),
+    /// A director starts again: the only one, or the one of this number.
+    Restart(Table, Option<usize>),
+    /// A director leaves.
+    Leave(usize),
+    /// A director joins, after so many nanoseconds in which it has listened to the others.
+    Join(usize, u64),
+}
+
+impl Plan {
+    /// The same for one director alone.
+    pub(crate) fn alone(&self) -> Self {
+        let events = self.events.iter();
+        let events = events.filter(|event| event.service.is_some());
+        Self {
+            events: events.cloned().collect(),
+            servers: self.servers.clone(),
+            directors: None,
+        }
+    }
 }
 
 impl PlannedEvent {
@@ -79,6 +100,7 @@ impl Scenario {
         let mut state: Vec<Vec<Known>> = services
             .map(|service| service.servers.iter().map(known).collect())
             .collect();
+        let mut present = self.present()?;
         let mut events = Vec::new();
         let mut last = None;
         for written in &self.events {
@@ -92,7 +114,16 @@ impl Scenario {
                 (_, Some(service)) => {
                     self.action(written, &setup.services[service], &mut state[service])?
                 }
-                (_, None) => Action::Restart(table(written)),
+                (word, None) => {
+                    let director = self.director(written, &mut present)?;
+                    match (word, director) {
+                        (Word::Leave, Some(director)) => Action::Leave(director),
+                        (Word::Join, Some(director)) => {
+                            Action::Join(director, ns(written.listened.as_ref()).unwrap_or(0))
+                        }
+                        (_, director) => Action::Restart(table(written), director),
+                    }
+                }
             };
             events.push(PlannedEvent {
                 when,
@@ -106,6 +137,7 @@ impl Scenario {
         Ok(Plan {
             events,
             servers: servers.map(configs).collect(),
+            directors: present.directors(),
         })
     }
 
@@ -196,9 +228,6 @@ impl Scenario {
         let place = state.iter().position(same);
         let end = end_of(&config);
         let listed = place.filter(|&place| state[place].is_listed);
-        let ns = |duration: &Option<toml::Spanned<text::Duration>>| {
-            duration.as_ref().map(|duration| duration.get_ref().0)
-        };
         if *written.action.get_ref() == Word::Add {
             if listed.is_some() {
                 return Err(wrong(format!("{end} is in the service already by then")));
@@ -256,11 +285,14 @@ impl Scenario {
             Word::Drain => {
                 known.config.weight = 0;
                 known.is_listed = written.lasts.is_none();
-                Action::Drain(target(known.config), ns(&written.lasts))
+                Action::Drain(target(known.config), ns(written.lasts.as_ref()))
             }
             Word::Down => {
                 (known.is_down, known.is_listed) = (true, false);
-                Action::Down(target(known.config), ns(&written.noticed).unwrap_or(0))
+                Action::Down(
+                    target(known.config),
+                    ns(written.noticed.as_ref()).unwrap_or(0),
+                )
             }
             _ => {
                 known.is_listed = false;
@@ -268,6 +300,10 @@ impl Scenario {
             }
         })
     }
+}
+
+fn ns(duration: Option<&toml::Spanned<text::Duration>>) -> Option<u64> {
+    duration.map(|duration| duration.get_ref().0)
 }
 
 pub(crate) fn end_of(config: &ServerConfig) -> Endpoint {
@@ -311,8 +347,23 @@ fn label(action: &Action) -> String {
         }
         Action::Up(target) => format!("{} up", end_of(&target.config)),
         Action::Policy(chosen) => format!("policy {}", chosen.label),
-        Action::Restart(Table::Kept) => "director restarted, connections kept".to_owned(),
-        Action::Restart(Table::Lost) => "director restarted, connections lost".to_owned(),
+        Action::Restart(table, director) => {
+            let director = director.map_or_else(|| "director".to_owned(), name_of);
+            let table = match table {
+                Table::Kept => "kept",
+                Table::Lost => "lost",
+            };
+            format!("{director} restarted, connections {table}")
+        }
+        Action::Leave(director) => format!("{} leaves", name_of(*director)),
+        Action::Join(director, 0) => format!("{} joins", name_of(*director)),
+        Action::Join(director, ns) => {
+            format!(
+                "{} joins, having listened for {}",
+                name_of(*director),
+                seconds(*ns)
+            )
+        }
     }
 }
 
@@ -327,7 +378,5 @@ fn table(written: &Written) -> Table {
 /// Whether a service's events change what its servers are.
 pub(crate) fn changes_servers(plan: &Plan, service: usize) -> bool {
     let mut events = plan.events.iter();
-    events.any(|event| {
-        event.is_of(service) && !matches!(event.action, Action::Policy(_) | Action::Restart(_))
-    })
+    events.any(|event| event.service == Some(service) && !matches!(event.action, Action::Policy(_)))
 }

@@ -4,7 +4,7 @@ use super::*;
 use equipoise_replay::scenario::Scenario;
 use equipoise_reports::model::{Event, Moves, Way};
 
-fn scenario(text: &str) -> Options {
+pub(crate) fn scenario(text: &str) -> Options {
     Options {
         scenario: Some(Scenario::parse("scenario.toml", text).unwrap()),
         ..Options::default()
@@ -37,7 +37,12 @@ fn connections(of: &[(u64, u16, bool)]) -> Source {
     capture(&segments)
 }
 
-fn run_alone(source: Source, policy: &str, servers: &[&str], text: &str) -> (Report, Vec<String>) {
+pub(crate) fn run_alone(
+    source: Source,
+    policy: &str,
+    servers: &[&str],
+    text: &str,
+) -> (Report, Vec<String>) {
     let written = Written {
         policies: vec![policy.to_owned()],
         ..written(servers)
@@ -50,7 +55,7 @@ fn run_alone(source: Source, policy: &str, servers: &[&str], text: &str) -> (Rep
     (report, servers.collect())
 }
 
-fn events(report: &Report) -> &[Event] {
+pub(crate) fn events(report: &Report) -> &[Event] {
     &report.runs[0].services[0].events
 }
 
@@ -278,7 +283,7 @@ fn runs_with_a_scenario_are_alike_whatever_the_threads_and_the_company() {
 }
 
 /// A SYN, then for each second given an acknowledgement of the client's.
-fn long_lived(client: u16, times: &[u64]) -> Vec<Segment> {
+pub(crate) fn long_lived(client: u16, times: &[u64]) -> Vec<Segment> {
     let segment = |(place, &at): (usize, &u64)| Segment {
         at: at * SECOND,
         client,
@@ -289,7 +294,7 @@ fn long_lived(client: u16, times: &[u64]) -> Vec<Segment> {
     times.iter().enumerate().map(segment).collect()
 }
 
-fn in_order(parts: impl IntoIterator<Item = Vec<Segment>>) -> Source {
+pub(crate) fn in_order(parts: impl IntoIterator<Item = Vec<Segment>>) -> Source {
     let mut segments: Vec<Segment> = parts.into_iter().flatten().collect();
     segments.sort_by_key(|segment| segment.at);
     capture(&segments)
@@ -374,7 +379,7 @@ fn a_restarted_director_has_the_servers_and_the_policy_that_it_had() {
 }
 
 /// Shared traffic for restarts and for several directors: real, and long enough for timers.
-fn shop_with(policies: &[&str], persistent: bool, text: &str) -> Report {
+pub(crate) fn shop_with(policies: &[&str], persistent: bool, text: &str) -> Report {
     let written = Written {
         policies: policies.iter().map(|&name| name.to_owned()).collect(),
         persistent: persistent.then(|| "30".to_owned()),
@@ -384,7 +389,7 @@ fn shop_with(policies: &[&str], persistent: bool, text: &str) -> Report {
     run(&sources, &written, &scenario(text), &mut ()).unwrap().0
 }
 
-const ALL: [&str; 15] = [
+pub(crate) const ALL: [&str; 15] = [
     "rr",
     "wrr",
     "lc",

@@ -14,8 +14,12 @@ pub struct Event {
     /// Connections that were decided by then, refused ones included.
     pub after_connections: Option<u64>,
     /// Active connections at the server when it ceased to answer or was removed; of a director's
-    /// restart all that were lost.
+    /// restart all that were lost; where directors join or leave those that went to one that did
+    /// not know them.
     pub broken: u64,
+    /// Active connections whose packets went to another director from then on.
+    #[serde(default)]
+    pub remapped: u64,
     /// Connections that were sent to it between its end and the notice of it.
     pub lost: u64,
     /// Clients that had another connection before the next event of the service.

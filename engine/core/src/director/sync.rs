@@ -6,7 +6,9 @@
 
 use super::{Director, around, persistence};
 use crate::batch::Kind;
-use crate::connections::{Binding, Direction, EntryKind, FlowId, Key, NO_SLOT, NewEntry, Slot};
+use crate::connections::{
+    Binding, Direction, Entry, EntryKind, FlowId, Key, NO_SLOT, NewEntry, Slot,
+};
 use crate::observer::{Observer, ServiceIndex};
 use crate::service::{Note, Surroundings};
 use crate::tcp::State;
@@ -32,6 +34,20 @@ pub struct TemplateKey(ServiceIndex, Key);
 pub struct TemplateMessage {
     server: u32,
     timeout_s: u32,
+}
+
+impl Message {
+    /// Whose connection it is.
+    pub const fn service(&self) -> ServiceIndex {
+        self.service
+    }
+}
+
+impl TemplateMessage {
+    /// Whether the template that was told of at `sent` has ended by `now`.
+    pub const fn is_over(&self, sent: Timestamp, now: Timestamp) -> bool {
+        sent.plus_seconds(self.timeout_s).0 <= now.0
+    }
 }
 
 impl<O: Observer> Director<O> {
@@ -86,11 +102,11 @@ impl<O: Observer> Director<O> {
         (message, sent): (&Message, Timestamp),
     ) -> bool {
         self.advance(now);
-        let end = self.lifetimes.end(message.state, sent);
         let is_about = [Key::of(packet), Key::of(packet).reversed()].contains(&message.key);
-        if end <= self.now || !is_about {
+        if !is_about || !self.would_take(message, sent) {
             return false;
         }
+        let end = self.lifetimes.end(message.state, sent);
         if let Some(slot) = self.connections.find_flow(flow) {
             self.update(slot, message.state, end);
             return false;
@@ -124,6 +140,11 @@ impl<O: Observer> Director<O> {
         };
         service.log(kind, slot, binding, note, self.now, around!(self));
         true
+    }
+
+    /// Whether the entry that was told of at `sent` would still be there.
+    pub fn would_take(&self, message: &Message, sent: Timestamp) -> bool {
+        self.lifetimes.end(message.state, sent) > self.now
     }
 
     fn update(&mut self, slot: Slot, state: State, end: Timestamp) {
@@ -162,8 +183,7 @@ impl<O: Observer> Director<O> {
         (message, sent): (&TemplateMessage, Timestamp),
     ) -> bool {
         self.advance(now);
-        let is_over = sent.plus_seconds(message.timeout_s) <= self.now;
-        if is_over || self.connections.find_template(key).is_some() {
+        if message.is_over(sent, self.now) || self.connections.find_template(key).is_some() {
             return false;
         }
         let new = NewEntry {
@@ -183,11 +203,19 @@ impl<O: Observer> Director<O> {
         true
     }
 
-    /// Flows with a TCP connection in an active state, in their order, and whose it is.
+    /// Flows with a TCP connection in an active state, bound to a server that is there, in their
+    /// order; and whose it is.
     pub fn active_flows(&self) -> impl Iterator<Item = (FlowId, ServiceIndex)> + '_ {
+        let is_open = |entry: &Entry| {
+            let Binding::Server(id) = entry.binding() else {
+                return false;
+            };
+            let service = &self.services[entry.service as usize];
+            entry.state.is_active() && service.servers[id as usize].is_listed()
+        };
         let flows = self.connections.flows();
         flows
-            .filter(|(_, entry)| entry.state.is_active())
+            .filter(move |(_, entry)| is_open(entry))
             .map(|(flow, entry)| (flow, ServiceIndex(entry.service)))
     }
 

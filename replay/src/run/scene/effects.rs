@@ -6,6 +6,7 @@ use std::sync::Arc;
 use equipoise_core::{Address, Decision, Timestamp};
 use equipoise_reports::model::{Churn, Event, Moves, Way};
 
+use super::spread::Spread;
 use crate::decisions::Row;
 use crate::scenario::{Plan, end_of};
 
@@ -16,6 +17,8 @@ pub(super) struct Effects {
     facts: BTreeMap<(usize, usize), Facts>,
     /// By service.
     clients: Vec<Clients>,
+    /// By service, where there are several directors.
+    spreads: Vec<Spread>,
     /// Servers that answer no more and are not removed.
     dead: Vec<Dead>,
 }
@@ -35,6 +38,8 @@ pub(super) struct Facts {
     /// Connections that were decided by then.
     pub(super) after: u64,
     pub(super) broken: u64,
+    /// Connections that came to another director.
+    pub(super) remapped: u64,
     lost: u64,
     clients: u64,
     /// Share of the clients that had to move.
@@ -65,10 +70,13 @@ impl Facts {
 impl Effects {
     pub(super) fn new(plan: Arc<Plan>) -> Self {
         let services = plan.servers.len();
+        let directors = plan.directors.map_or(0, |directors| directors.all);
+        let spread = Spread::new(directors);
         Self {
             plan,
             facts: BTreeMap::new(),
             clients: (0..services).map(|_| Clients::default()).collect(),
+            spreads: (0..services).map(|_| spread.clone()).collect(),
             dead: Vec::new(),
         }
     }
@@ -89,6 +97,16 @@ impl Effects {
             clients.last_event = Some(event);
             clients.changes += 1;
         }
+        if let Some(spread) = self.spreads.get_mut(service) {
+            spread.begin_again();
+        }
+    }
+
+    /// What each of several directors decided for a service.
+    pub(super) fn spread(&self, service: usize) -> Spread {
+        let mut spread = self.spreads[service].clone();
+        spread.begin_again();
+        spread
     }
 
     pub(super) fn died(&mut self, dead: Dead) {
@@ -102,10 +120,13 @@ impl Effects {
 
     /// Takes in a decision, in the order of the packets.
     pub(super) fn note(&mut self, row: &Row, decision: &Decision) {
+        let service = decision.service.0 as usize;
+        if let Some(spread) = self.spreads.get_mut(service) {
+            spread.note(row, decision);
+        }
         let Some(id) = decision.server else {
             return;
         };
-        let service = decision.service.0 as usize;
         let of_server = |dead: &&Dead| (dead.service, dead.server) == (service, id);
         for dead in self.dead.iter().filter(of_server) {
             if let Some(facts) = self.facts.get_mut(&(dead.event, service)) {
@@ -121,17 +142,14 @@ impl Effects {
             return;
         };
         let event = clients.last_event.filter(|_| known < changes);
-        match event.and_then(|event| self.facts.get_mut(&(event, service))) {
-            Some(facts) => {
-                facts.clients += 1;
-                if before != id {
-                    *facts.ways.entry((before, id)).or_default() += 1;
-                }
+        if let Some(facts) = event.and_then(|event| self.facts.get_mut(&(event, service))) {
+            facts.clients += 1;
+            if before != id {
+                *facts.ways.entry((before, id)).or_default() += 1;
             }
-            None => {
-                clients.churn.again += 1;
-                clients.churn.moved += u64::from(before != id);
-            }
+        } else {
+            clients.churn.again += 1;
+            clients.churn.moved += u64::from(before != id);
         }
     }
 
@@ -159,6 +177,7 @@ impl Effects {
                 at_ns: facts.map(|facts| facts.at.0),
                 after_connections: facts.map(|facts| facts.after),
                 broken: facts.map_or(0, |facts| facts.broken),
+                remapped: facts.map_or(0, |facts| facts.remapped),
                 lost: facts.map_or(0, |facts| facts.lost),
                 moves: Moves {
                     clients: facts.map_or(0, |facts| facts.clients),
