@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use directors::{Alone, DirectorRun, Directors, Divergence};
-pub use event::{Churn, Event, Moves, Way};
+pub use event::{Churn, Event, Herd, Moves, Settling, Way};
 pub use json::{Costs, ReadError};
 pub use run::{
     Balance, BalanceOver, Execution, Fault, Latency, Level, Method, Outcome, Reason, Run,

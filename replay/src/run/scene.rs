@@ -1,6 +1,7 @@
 //! A scenario as one run plays it.
 
 mod effects;
+mod settling;
 mod spread;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::policy::Chosen;
 use crate::record::Recorder;
 use crate::scenario::{Action, Plan, Target, When, end_of};
 use effects::{Dead, Effects, Facts};
+use settling::Settling;
 pub(crate) use spread::Spread;
 
 /// The scenario of one run.
@@ -140,6 +142,16 @@ impl Scene {
         if !matches!(event.action, Action::Down(_, 1..)) {
             self.effects.changed(place, service);
         }
+        if settles(&event.action) {
+            let server = match event.action {
+                Action::Add(target) | Action::Up(target) | Action::Weight(target) => {
+                    Some(target.id)
+                }
+                _ => None,
+            };
+            let settling = Settling::new(place, at, server, after);
+            self.effects.settles(service, settling);
+        }
         outcome
     }
 
@@ -227,6 +239,12 @@ impl Scene {
             (facts.broken, facts.remapped) = (remapped.broken, remapped.moved);
             self.effects.happened(place, service, facts);
             self.effects.changed(place, service);
+            if settles(&plan.events[place].action) {
+                let index = ServiceIndex(service as u32);
+                let fair = shares(&feed.director, index, &plan.servers[service]);
+                let settling = Settling::new(place, self.last, None, fair);
+                self.effects.settles(service, settling);
+            }
         }
     }
 
@@ -267,6 +285,19 @@ impl Scene {
 
     fn is_down(&self, event: usize) -> bool {
         matches!(self.plan.events[event].action, Action::Down(..))
+    }
+}
+
+/// Whether it is looked at how a service settles after that.
+const fn settles(action: &Action) -> bool {
+    match action {
+        Action::Add(_)
+        | Action::Up(_)
+        | Action::Weight(_)
+        | Action::Policy(_)
+        | Action::Restart(..)
+        | Action::Join(..) => true,
+        Action::Remove(_) | Action::Drain(..) | Action::Down(..) | Action::Leave(_) => false,
     }
 }
 

@@ -424,3 +424,32 @@ fn a_restart_that_keeps_the_table_breaks_nothing_under_any_policy() {
     let lost = shop_with(&["rr"], false, &text.replace("kept", "lost"));
     assert!(events(&lost)[0].broken > 0);
 }
+
+/// A new server among some with long connections: who counts connections sends everything there
+/// until it has as many, who takes turns does not.
+#[test]
+fn a_new_server_draws_a_herd_under_policies_that_read_loads() {
+    // Four connections a second; all stay.
+    let source = || {
+        connections(
+            &(0..1_200)
+                .map(|n| (n / 4, n as u16 % 1_024, true))
+                .collect::<Vec<_>>(),
+        )
+    };
+    let text = "[[event]]\nafter = 600\naction = 'add'\nserver = '10.1.0.4'\n";
+    let servers = ["10.1.0.1:80", "10.1.0.2:80", "10.1.0.3:80"];
+    let settled = |policy: &str| {
+        let (report, _) = run_alone(source(), policy, &servers, text);
+        let settling = events(&report)[0].settling.clone().unwrap();
+        let herd = settling.herd.unwrap();
+        assert_eq!((herd.server.as_str(), herd.fair), ("10.1.0.4:80", 0.25));
+        let rebalanced_s = settling.rebalanced_ns.map(|ns| ns / SECOND);
+        (herd.first, herd.peak, rebalanced_s)
+    };
+    assert_eq!(settled("rr"), (0.25, 0.25, Some(0)));
+    // It has to catch up on 200; four come in a second, and the last 16 of them are in a window
+    // that is within the bounds.
+    assert_eq!(settled("lc"), (1.0, 1.0, Some(46)));
+    assert_eq!(settled("fo").2, None);
+}

@@ -1,7 +1,7 @@
 //! What a scenario did to one service under one policy, in words.
 
 use super::figures::{count, counted, plain};
-use crate::model::{Directors, Event, ServiceRun};
+use crate::model::{Directors, Event, ServiceRun, Settling};
 
 /// Lines for the service: its events, what moved without one, its directors.
 pub(super) fn notes(service: &ServiceRun, start_ns: u64) -> Vec<String> {
@@ -52,6 +52,9 @@ fn event_note(event: &Event, start_ns: u64) -> String {
             moves.least
         ));
     }
+    if let Some(settling) = &event.settling {
+        facts.extend(settling_facts(settling));
+    }
     let facts = if facts.is_empty() {
         String::new()
     } else {
@@ -60,7 +63,32 @@ fn event_note(event: &Event, start_ns: u64) -> String {
     format!("at {seconds:.3} s {name}{facts}")
 }
 
-/// `directors: d1 120 connections, d2 131 (4 taken over); …`.
+fn settling_facts(settling: &Settling) -> Vec<String> {
+    let mut facts = Vec::new();
+    let Some(herd) = &settling.herd else {
+        return facts;
+    };
+    let percent = |share: f64| format!("{:.0}", 100.0 * share);
+    facts.push(format!(
+        "{} got {} of the first 100 connections, at most {} of any 100, by weights {}",
+        plain(&herd.server),
+        percent(herd.first),
+        percent(herd.peak),
+        percent(herd.fair)
+    ));
+    facts.extend(match settling.rebalanced_ns {
+        Some(0) => Some("shares by weights at once".to_owned()),
+        Some(ns) => Some(format!("shares by weights after {:.3} s", ns as f64 / 1e9)),
+        None if settling.connections < 200 => None,
+        None => Some(format!(
+            "shares not by weights within {}",
+            counted(settling.connections, "connection")
+        )),
+    });
+    facts
+}
+
+/// `connections by director d1 120, d2 131 (4 taken over); …`.
 fn directors_note(directors: &Directors) -> String {
     let each = directors.each.iter().map(|director| {
         let taken_over = match director.taken_over {

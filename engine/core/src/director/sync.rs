@@ -41,6 +41,12 @@ impl Message {
     pub const fn service(&self) -> ServiceIndex {
         self.service
     }
+
+    /// Whether a packet has the ends of the connection, either way.
+    pub fn is_about(&self, packet: &Packet) -> bool {
+        let key = Key::of(packet);
+        self.key == key || self.key == key.reversed()
+    }
 }
 
 impl TemplateMessage {
@@ -102,8 +108,7 @@ impl<O: Observer> Director<O> {
         (message, sent): (&Message, Timestamp),
     ) -> bool {
         self.advance(now);
-        let is_about = [Key::of(packet), Key::of(packet).reversed()].contains(&message.key);
-        if !is_about || !self.would_take(message, sent) {
+        if !message.is_about(packet) || !self.would_take(message, sent) {
             return false;
         }
         let end = self.lifetimes.end(message.state, sent);

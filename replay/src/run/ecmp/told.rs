@@ -54,6 +54,13 @@ impl Told {
     ) -> Option<ServiceIndex> {
         let flow = packet.observed.flow;
         let known = self.connections.get_mut(flow.0 as usize);
+        if packet.observed.begins
+            && let Some(known) = known
+        {
+            // The number may have been another flow's.
+            known.take_if(|known| !known.message.is_about(&packet.packet));
+        }
+        let known = self.connections.get_mut(flow.0 as usize);
         if let Some(known) = known.and_then(Option::as_mut)
             && known.is_news_to(listener)
         {

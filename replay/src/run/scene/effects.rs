@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use equipoise_core::{Address, Decision, Timestamp};
-use equipoise_reports::model::{Churn, Event, Moves, Way};
+use equipoise_reports::model::{self, Churn, Event, Moves, Way};
 
+use super::settling::{Herd, Settled, Settling};
 use super::spread::Spread;
 use crate::decisions::Row;
 use crate::scenario::{Plan, end_of};
@@ -19,6 +20,8 @@ pub(super) struct Effects {
     clients: Vec<Clients>,
     /// By service, where there are several directors.
     spreads: Vec<Spread>,
+    /// What follows the latest change of each service.
+    settling: Vec<Option<Settling>>,
     /// Servers that answer no more and are not removed.
     dead: Vec<Dead>,
 }
@@ -45,6 +48,8 @@ pub(super) struct Facts {
     /// Share of the clients that had to move.
     pub(super) least: f64,
     ways: BTreeMap<(u32, u32), u64>,
+    /// Once the service has changed again.
+    settled: Option<Settled>,
 }
 
 #[derive(Default)]
@@ -77,6 +82,7 @@ impl Effects {
             facts: BTreeMap::new(),
             clients: (0..services).map(|_| Clients::default()).collect(),
             spreads: (0..services).map(|_| spread.clone()).collect(),
+            settling: (0..services).map(|_| None).collect(),
             dead: Vec::new(),
         }
     }
@@ -99,6 +105,18 @@ impl Effects {
         }
         if let Some(spread) = self.spreads.get_mut(service) {
             spread.begin_again();
+        }
+        if let Some(settling) = self.settling.get_mut(service).and_then(Option::take)
+            && let Some(facts) = self.facts.get_mut(&(settling.event, service))
+        {
+            facts.settled = Some(settling.outcome());
+        }
+    }
+
+    /// From here on a service settles.
+    pub(super) fn settles(&mut self, service: usize, settling: Settling) {
+        if let Some(place) = self.settling.get_mut(service) {
+            *place = Some(settling);
         }
     }
 
@@ -127,6 +145,9 @@ impl Effects {
         let Some(id) = decision.server else {
             return;
         };
+        if let Some(settling) = self.settling.get_mut(service).and_then(Option::as_mut) {
+            settling.note(id, decision.at);
+        }
         let of_server = |dead: &&Dead| (dead.service, dead.server) == (service, id);
         for dead in self.dead.iter().filter(of_server) {
             if let Some(facts) = self.facts.get_mut(&(dead.event, service)) {
@@ -172,6 +193,17 @@ impl Effects {
                 clients,
             });
             let ways: Vec<Way> = ways.collect();
+            let settling = self.settling[service].as_ref();
+            let settling = settling.filter(|settling| settling.event == place);
+            let settling = settling.map(Settling::outcome);
+            let settled = facts.and_then(|facts| facts.settled.as_ref());
+            let settled = settled.or(settling.as_ref());
+            let herd = |herd: &Herd| model::Herd {
+                server: name(herd.server),
+                fair: herd.fair,
+                first: herd.first,
+                peak: herd.peak,
+            };
             Event {
                 event: event.label.clone(),
                 at_ns: facts.map(|facts| facts.at.0),
@@ -179,6 +211,11 @@ impl Effects {
                 broken: facts.map_or(0, |facts| facts.broken),
                 remapped: facts.map_or(0, |facts| facts.remapped),
                 lost: facts.map_or(0, |facts| facts.lost),
+                settling: settled.map(|settled| model::Settling {
+                    connections: settled.connections,
+                    herd: settled.herd.as_ref().map(herd),
+                    rebalanced_ns: settled.rebalanced_ns,
+                }),
                 moves: Moves {
                     clients: facts.map_or(0, |facts| facts.clients),
                     moved: ways.iter().map(|way| way.clients).sum(),
