@@ -211,8 +211,8 @@ pub(crate) struct Replay {
     #[command(flatten)]
     pub(crate) part: Part,
 
-    /// What happens meanwhile: servers that are added, removed, reweighted, drained, that break down
-    /// and come back, policies that are swapped, directors that restart, leave and join, one or
+    /// What happens meanwhile: servers that are added, removed, reweighted, drained, that break down,
+    /// come back or slow down, policies that are swapped, directors that restart, leave and join, one or
     /// several (TOML, docs/scenario.md)
     #[arg(long, value_name = "FILE")]
     pub(crate) scenario: Option<PathBuf>,

@@ -7,6 +7,7 @@
 mod directors;
 mod ecmp;
 mod scene;
+mod slow;
 
 pub(crate) use ecmp::Ecmp;
 pub(crate) use scene::{Scene, Spread};
@@ -32,6 +33,7 @@ use crate::trace::{Event, TracePacket};
 use crate::track::Tracker;
 use crate::transform::mix;
 use directors::Directors;
+use slow::{Held, Slow};
 
 /// One policy, or each service's own, over the whole trace.
 pub(crate) struct Run {
@@ -52,6 +54,8 @@ pub(crate) struct Run {
     spool: Option<Spool>,
     next_tag: u64,
     pub(crate) scene: Option<Scene>,
+    /// Where servers are slower than in the trace at times.
+    slow: Option<Slow>,
     /// Where there are several directors.
     pub(crate) ecmp: Option<Box<Ecmp>>,
     /// The same with one director, to compare with several.
@@ -175,6 +179,7 @@ impl Run {
             spool,
             next_tag: 0,
             scene: common.scenario.clone().map(Scene::new),
+            slow: slow_of(common),
             ecmp,
             alone,
             seed: common.seed,
@@ -238,8 +243,55 @@ impl Run {
 
     fn take_packet(&mut self, packet: &TracePacket) {
         if self.scene.is_some() {
-            self.play(packet);
+            // The clock begins with the first packet.
+            self.feed.time_of(packet);
+            self.catch_up(packet.time);
+            if self.holds(packet) {
+                return;
+            }
         }
+        self.take_now(packet, packet.time);
+    }
+
+    /// Lets happen what happens before a packet of this time: events, and packets that come later
+    /// than in the trace.
+    fn catch_up(&mut self, time: Timestamp) {
+        loop {
+            let next = self.slow.as_ref().and_then(Slow::next);
+            let until = next.map_or(time, |next| next.min(time));
+            if self.play(until) {
+                continue;
+            }
+            let released = self.slow.as_mut();
+            let released = released.and_then(|slow| slow.release(time, &mut self.feed.flows));
+            let Some((mut packet, at)) = released else {
+                return;
+            };
+            let stands = std::mem::replace(&mut packet.time, at);
+            self.take_now(&packet, stands);
+        }
+    }
+
+    /// Whether the packet comes later than in the trace.
+    fn holds(&mut self, packet: &TracePacket) -> bool {
+        let Some(slow) = &mut self.slow else {
+            return false;
+        };
+        match slow.hold(packet, &mut self.feed.flows) {
+            Held::No => false,
+            Held::Yes => true,
+            Held::Undecided => {
+                self.directors().each(|_, feed| feed.director.settle());
+                self.take_decisions();
+                let slow = self.slow.as_mut();
+                let held = slow.map(|slow| slow.hold(packet, &mut self.feed.flows));
+                held == Some(Held::Yes)
+            }
+        }
+    }
+
+    /// A packet as it comes; `stands` is its time in the trace.
+    fn take_now(&mut self, packet: &TracePacket, stands: Timestamp) {
         let mut director = 0;
         if let Some(ecmp) = &mut self.ecmp {
             ecmp.route(&mut self.feed, packet);
@@ -250,6 +302,9 @@ impl Run {
             let mut row = Row::of(packet);
             row.director = director;
             self.rows.push_back(row);
+            if let Some(slow) = &mut self.slow {
+                slow.ask(row.flow, stands, packet.time);
+            }
             if self.spool.is_some() || self.scene.is_some() {
                 self.decided.push_back(None);
             }
@@ -265,12 +320,11 @@ impl Run {
         }
     }
 
-    /// Lets the scenario's events happen that come before the packet.
-    fn play(&mut self, packet: &TracePacket) {
-        // The clock begins with the first packet.
-        self.feed.time_of(packet);
-        while let Some(scene) = &mut self.scene
-            && let Some(due) = scene.due(packet.time, self.next_tag)
+    /// Lets the scenario's next event happen if it comes before a packet of this time; false where
+    /// none does.
+    fn play(&mut self, time: Timestamp) -> bool {
+        if let Some(scene) = &mut self.scene
+            && let Some(due) = scene.due(time, self.next_tag)
         {
             let now = self.feed.at(due.0);
             self.directors().each(|_, feed| {
@@ -279,8 +333,11 @@ impl Run {
             });
             self.take_decisions();
             let Some(scene) = &mut self.scene else {
-                return;
+                return false;
             };
+            if let (Some(slow), Some((whose, factor))) = (&mut self.slow, scene.slows(&due.1)) {
+                slow.set(whose, due.0, factor);
+            }
             let (meter, seed, fallback) = (&self.meter, self.seed, &self.fallback);
             let scheduling = |chosen: &Chosen, service: usize, director: usize| {
                 let seed = seed_of(seed_at(seed, director), service as u64);
@@ -304,7 +361,9 @@ impl Run {
                     during: "taking over in the scenario",
                 });
             }
+            return true;
         }
+        false
     }
 
     /// Takes in what the leader wrote down, unless a policy's failure has ended the run.
@@ -400,6 +459,9 @@ impl Run {
             if let Some(scene) = &mut self.scene {
                 scene.note(row, decision);
             }
+            if let Some(slow) = &mut self.slow {
+                slow.note(row, decision);
+            }
             self.decided.pop_front();
             self.rows.pop_front();
         }
@@ -418,6 +480,14 @@ impl Run {
             }
         }
     }
+}
+
+/// What keeps back packets of slow servers, where the scenario has any.
+fn slow_of(common: &Common<'_>) -> Option<Slow> {
+    let slows = common.scenario.as_ref().is_some_and(|plan| plan.slows());
+    let services = common.services.iter();
+    let one_packet = services.map(|service| service.config.one_packet);
+    slows.then(|| Slow::new(one_packet.collect()))
 }
 
 /// The policy, metered.

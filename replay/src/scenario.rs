@@ -1,5 +1,5 @@
-//! What happens while a trace is replayed: servers come, go, break down and change their weight,
-//! policies are swapped, directors start again, leave and join.
+//! What happens while a trace is replayed: servers come, go, break down, slow down and change
+//! their weight, policies are swapped, directors start again, leave and join.
 //!
 //! Owns the file (docs/scenario.md) and the check against the set-up, so that nothing can be wrong
 //! with an event once the replay runs. Carries nothing out: each run does.
@@ -19,6 +19,7 @@ use toml::Spanned;
 
 use crate::toml_text;
 use crate::transform::Bound;
+pub(crate) use text::Factor;
 use text::{Duration, Moment};
 
 /// A scenario as written, in the order in which its events happen.
@@ -73,6 +74,7 @@ struct Written {
     connections: Option<Spanned<Connections>>,
     director: Option<Spanned<String>>,
     listened: Option<Spanned<Duration>>,
+    factor: Option<Spanned<Factor>>,
 }
 
 /// What becomes of a director's connection table.
@@ -93,6 +95,7 @@ enum Word {
     Down,
     Up,
     Policy,
+    Slow,
     Restart,
     Leave,
     Join,

@@ -6,6 +6,8 @@
 mod directors;
 #[path = "streaming/scenario.rs"]
 mod scenario;
+#[path = "streaming/slow.rs"]
+mod slow;
 #[path = "streaming/transform.rs"]
 mod transform;
 

@@ -18,7 +18,7 @@ use super::ecmp::Remapped;
 use crate::decisions::Row;
 use crate::policy::Chosen;
 use crate::record::Recorder;
-use crate::scenario::{Action, Plan, Target, When, end_of};
+use crate::scenario::{Action, Factor, Plan, Target, When, end_of};
 use effects::{Dead, Effects, Facts};
 use settling::Settling;
 pub(crate) use spread::Spread;
@@ -92,6 +92,18 @@ impl Scene {
             Due::Removal(place) => self.removals[place].event,
         };
         ServiceIndex(self.plan.events[event].service.unwrap_or(0) as u32)
+    }
+
+    /// Whether it makes a server slower, or faster again: its service, its id, and by what factor.
+    pub(super) fn slows(&self, due: &Due) -> Option<((u32, u32), Factor)> {
+        let Due::Event(place) = *due else {
+            return None;
+        };
+        let event = &self.plan.events[place];
+        match event.action {
+            Action::Slow(target, factor) => Some(((event.service? as u32, target.id), factor)),
+            _ => None,
+        }
     }
 
     /// Carries it out, after so many decisions; the directors have settled and know the time.
@@ -204,8 +216,8 @@ impl Scene {
             Action::Policy(ref chosen) => directors.configure(|number, director| {
                 director.set_scheduling(index, scheduling(chosen, service, number))
             }),
-            // Of no service.
-            Action::Restart(..) | Action::Leave(_) | Action::Join(..) => Ok(()),
+            // That shows in the trace; and those of no service.
+            Action::Slow(..) | Action::Restart(..) | Action::Leave(_) | Action::Join(..) => Ok(()),
         }
     }
 
@@ -297,7 +309,11 @@ const fn settles(action: &Action) -> bool {
         | Action::Policy(_)
         | Action::Restart(..)
         | Action::Join(..) => true,
-        Action::Remove(_) | Action::Drain(..) | Action::Down(..) | Action::Leave(_) => false,
+        Action::Remove(_)
+        | Action::Drain(..)
+        | Action::Down(..)
+        | Action::Slow(..)
+        | Action::Leave(_) => false,
     }
 }
 

@@ -23,6 +23,7 @@ impl Word {
         match (self, key) {
             (Self::Policy, "policy")
             | (Self::Weight, "weight")
+            | (Self::Slow, "factor")
             | (Self::Leave | Self::Join, "director") => Want::Must,
             (Self::Policy, "server") => Want::No,
             (_, "server") if !self.is_of_director() => Want::Must,
@@ -52,6 +53,7 @@ impl Scenario {
             ("connections", span(written.connections.as_ref())),
             ("director", span(written.director.as_ref())),
             ("listened", span(written.listened.as_ref())),
+            ("factor", span(written.factor.as_ref())),
         ];
         for (key, span) in spans {
             match (span, written.action.get_ref().wants(key)) {

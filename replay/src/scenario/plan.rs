@@ -3,7 +3,9 @@
 
 use equipoise_core::{Endpoint, ServerConfig, Table};
 
-use super::{Connections, Directors, Scenario, ScenarioError, When, Word, Written, name_of, text};
+use super::{
+    Connections, Directors, Factor, Scenario, ScenarioError, When, Word, Written, name_of, text,
+};
 use crate::policy::{Chosen, Policies};
 use crate::setup::{PolicyOption, Service, Setup};
 use crate::transform::Bound;
@@ -47,6 +49,8 @@ pub(crate) enum Action {
     Down(Target, u64),
     /// It answers again, and is added again if it was removed.
     Up(Target),
+    /// Its connections take so many times as long.
+    Slow(Target, Factor),
     Policy(Box<Chosen>),
     /// A director starts again: the only one, or the one of this number.
     Restart(Table, Option<usize>),
@@ -57,6 +61,12 @@ pub(crate) enum Action {
 }
 
 impl Plan {
+    /// Whether servers are ever slower than in the trace.
+    pub(crate) fn slows(&self) -> bool {
+        let mut events = self.events.iter();
+        events.any(|event| matches!(event.action, Action::Slow(..)))
+    }
+
     /// The same for one director alone.
     pub(crate) fn alone(&self) -> Self {
         let events = self.events.iter();
@@ -282,6 +292,10 @@ impl Scenario {
                 known.config.weight = u32::from(wanted);
                 Action::Weight(target(known.config))
             }
+            Word::Slow => {
+                let factor = written.factor.as_ref().map(|factor| *factor.get_ref());
+                Action::Slow(target(known.config), factor.unwrap_or_default())
+            }
             Word::Drain => {
                 known.config.weight = 0;
                 known.is_listed = written.lasts.is_none();
@@ -346,6 +360,12 @@ fn label(action: &Action) -> String {
             )
         }
         Action::Up(target) => format!("{} up", end_of(&target.config)),
+        Action::Slow(target, factor) if factor.thousandths() == Factor::ONE => {
+            format!("{} as fast as in the trace", end_of(&target.config))
+        }
+        Action::Slow(target, factor) => {
+            format!("{} slower by a factor of {factor}", end_of(&target.config))
+        }
         Action::Policy(chosen) => format!("policy {}", chosen.label),
         Action::Restart(table, director) => {
             let director = director.map_or_else(|| "director".to_owned(), name_of);
@@ -378,5 +398,8 @@ fn table(written: &Written) -> Table {
 /// Whether a service's events change what its servers are.
 pub(crate) fn changes_servers(plan: &Plan, service: usize) -> bool {
     let mut events = plan.events.iter();
-    events.any(|event| event.service == Some(service) && !matches!(event.action, Action::Policy(_)))
+    events.any(|event| {
+        event.service == Some(service)
+            && !matches!(event.action, Action::Policy(_) | Action::Slow(..))
+    })
 }

@@ -16,6 +16,16 @@ action = "down"
 server = "10.1.0.2:80"
 noticed = "2s"
 [[event]]
+at = "9s"
+action = "slow"
+server = "10.1.0.3"
+factor = 2.5
+[[event]]
+at = "14s"
+action = "slow"
+server = "10.1.0.3"
+factor = 1
+[[event]]
 at = "15s"
 action = "up"
 server = "10.1.0.2"
@@ -118,6 +128,10 @@ fn what_is_wrong_is_told_with_its_place() {
         "[[event]]\nat = '5s'\naction = 'restart'\nserver = '10.1.0.2'\n",
         "[[event]]\nat = '5s'\naction = 'restart'\nservice = '10.0.0.1:80'\n",
         "[[event]]\nat = '5s'\naction = 'restart'\nconnections = 'some'\n",
+        "[[event]]\nat = '5s'\naction = 'slow'\nserver = '10.1.0.2'\n",
+        "[[event]]\nat = '5s'\naction = 'slow'\nserver = '10.1.0.2'\nfactor = 0.5\n",
+        "[[event]]\nat = '5s'\naction = 'slow'\nserver = '10.1.0.2'\nfactor = nan\n",
+        "[[event]]\nat = '5s'\naction = 'slow'\nserver = '10.1.0.7'\nfactor = 2\n",
         "[directors]\ncount = 0\n",
         "[directors]\ncount = 65\n",
         "[directors]\n",
