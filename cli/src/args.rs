@@ -130,7 +130,11 @@ pub(crate) enum Format {
 ///
 /// Reads pcap and pcapng, plain or packed by gzip or zstd. Without --service the endpoint with the
 /// most client connections is the virtual service; without --server it has four real servers of
-/// weight 1; without --policy every built-in policy is tried.
+/// weight 1; without --policy every built-in policy is tried that reads no requests.
+///
+/// A policy that reads requests, such as url_hash, decides a connection when its first one is
+/// complete, or when it is clear that there is none to be read; who asks for nothing within 60 s is
+/// given up.
 ///
 /// A silence between one capture and the next is a warning where it is longer than a second and
 /// longer than any within the two, or than half the time that the longer of them lasts: a file of a
@@ -303,16 +307,17 @@ pub(crate) struct Inspect {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum TableFormat {
-    /// Connections with their packets, which `replay` and `inspect` read in place of the captures
+    /// Connections with their packets, which `replay` and `inspect` read in place of the captures;
+    /// or requests
     Parquet,
-    /// One line for each connection, without packets
+    /// One line for each connection, without packets; or for each request
     Csv,
 }
 
-/// Write the table of connections, for other programs and for replays to come
+/// Write the table of connections or of requests, for other programs and for replays to come
 ///
-/// The columns are described in docs/table.md. A Parquet table stands for its captures: `replay`
-/// and `inspect` read it with the same results.
+/// The columns are described in docs/table.md. A Parquet table of connections stands for its
+/// captures: `replay` and `inspect` read it with the same results.
 ///
 /// The file appears whole or not at all: an interrupt leaves none.
 ///
@@ -326,6 +331,11 @@ pub(crate) struct Extract {
     #[arg(value_name = "CAPTURE", required = true)]
     pub(crate) captures: Vec<PathBuf>,
 
+    /// Write requests instead of connections: of HTTP/1 each one, of TLS and QUIC the handshakes,
+    /// with the number of the connection in the other table
+    #[arg(long)]
+    pub(crate) requests: bool,
+
     /// The table to write; `-` is standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) out: PathBuf,
@@ -333,6 +343,9 @@ pub(crate) struct Extract {
     /// What to write [default: as the name of the file ends]
     #[arg(long, value_enum)]
     pub(crate) format: Option<TableFormat>,
+
+    #[command(flatten)]
+    pub(crate) part: Part,
 
     /// Which packet counts where one is in a tunnel; a replay of the table takes what is chosen
     /// here [default: outer, or as a table was made]
@@ -349,6 +362,7 @@ const EXTRACT_EXAMPLES: &str = "\
 Examples:
   equipoise extract traffic.pcapng -o traffic.parquet
   equipoise replay traffic.parquet --policy wlc
+  equipoise extract --requests traffic.pcapng -o requests.parquet
   duckdb -c \"select server_address, count(*) from 'traffic.parquet' group by 1\"";
 
 const EXAMPLES: &str = "\

@@ -133,8 +133,8 @@ impl Trackers {
         if let Some(seen) = seen {
             self.begun += u64::from(seen.begins);
             let carrier = Some((seen.flow, seen.connection));
-            assert_eq!(self.plain.carrier(packet), carrier);
-            assert_eq!(self.holding.carrier(packet), carrier);
+            assert_eq!(self.plain.carrier(), carrier);
+            assert_eq!(self.holding.carrier(), carrier);
             if act & ENTRY_MADE != 0 {
                 self.make_entry(seen.flow, packet);
             }

@@ -1,5 +1,7 @@
-//! What reading requests costs: a trace read and tracked as a replay does it, with and without, and
-//! what that is of a whole replay with one policy.
+//! What reading requests costs: a trace read and tracked as a replay does it, without, with first
+//! requests as a replay with such a policy reads them, and with all of them as `inspect` and
+//! `extract` do; what that is of a whole replay with one policy; and a whole replay with a policy
+//! that reads requests.
 //!
 //! `cargo bench --package equipoise-replay --bench requests`. Made traffic: connections kept alive
 //! for ten requests of 400 bytes, answered with 1 to 10 KB in segments of 1,448 bytes, every second
@@ -42,17 +44,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     let file = folder.path().join("made.pcap");
     write(&file)?;
     // The first replay compiles the policy.
-    job::run(&file, &["wlc"], 1)?;
-    let (mut without, mut with, mut whole) = (Vec::new(), Vec::new(), Vec::new());
+    job::run(&file, &["wlc", "url_hash"], 1)?;
+    let mut times: [Vec<f64>; 5] = Default::default();
     let mut read = Read::default();
     for _ in 0..ROUNDS {
-        without.push(timed(|| Read::of(&[&file], false))?.0);
-        let (time, of_round) = timed(|| Read::of(&[&file], true))?;
-        with.push(time);
+        times[0].push(timed(|| Read::of(&[&file], None))?.0);
+        times[1].push(timed(|| Read::of(&[&file], Some(Requests::only_firsts())))?.0);
+        let (time, of_round) = timed(|| Read::of(&[&file], Some(Requests::default())))?;
+        times[2].push(time);
         read = of_round;
-        whole.push(timed(|| job::run(&file, &["wlc"], 1))?.0);
+        times[3].push(timed(|| job::run(&file, &["wlc"], 1))?.0);
+        times[4].push(timed(|| job::run(&file, &["url_hash"], 1))?.0);
     }
-    let [without, with, whole] = [without, with, whole].map(median);
+    let [without, firsts, with, whole, reader] = times.map(median);
     let (packets, requests) = (read.packets as f64, read.requests as f64);
     println!("{packets} packets, {requests} requests, 16 servers, one thread, median of {ROUNDS}");
     let by_packet = |seconds: f64| seconds / packets * 1e9;
@@ -61,7 +65,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         by_packet(without)
     );
     println!(
-        "the same, with requests:        {:6.1} ns a packet",
+        "the same, with first requests:  {:6.1} ns a packet",
+        by_packet(firsts)
+    );
+    println!(
+        "the same, with all requests:    {:6.1} ns a packet",
         by_packet(with)
     );
     println!(
@@ -69,7 +77,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         by_packet(whole)
     );
     println!(
-        "requests: {:.0} ns each; read and tracked {:.2} times, the whole replay {:.2} times (at most 1.30)",
+        "whole replay, url_hash:         {:6.1} ns a packet",
+        by_packet(reader)
+    );
+    println!(
+        "first requests: {:.0} ns each; the whole replay {:.2} times (at most 1.30), with url_hash in place of wlc {:.2} times",
+        (firsts - without) / f64::from(CONNECTIONS) * 1e9,
+        (whole + firsts - without) / whole,
+        reader / whole
+    );
+    println!(
+        "all requests: {:.0} ns each; read and tracked {:.2} times, what a whole replay takes {:.2} times",
         (with - without) / requests * 1e9,
         with / without,
         (whole + with - without) / whole
@@ -84,12 +102,12 @@ fn real(traces: &Path) -> Result<(), Box<dyn Error>> {
     let files: Vec<PathBuf> = REAL.map(|file| traces.join("pool").join(file)).into();
     let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
     let (mut without, mut with, mut read) = (Vec::new(), Vec::new(), Read::default());
-    let again = |with_requests| {
+    let again = |with_requests: bool| {
         let mut sum = Read::default();
         for _ in 0..AGAIN {
             // One after the other, for they are of different times.
             for file in &files {
-                let read = Read::of(&[file], with_requests)?;
+                let read = Read::of(&[file], with_requests.then(Requests::default))?;
                 sum.packets += read.packets;
                 sum.requests += read.requests;
             }
@@ -121,13 +139,13 @@ struct Read {
 
 impl Read {
     /// Reads and tracks as a replay does.
-    fn of(files: &[&Path], with_requests: bool) -> Result<Self, Box<dyn Error>> {
+    fn of(files: &[&Path], requests: Option<Requests>) -> Result<Self, Box<dyn Error>> {
         let sources: Result<Vec<Source>, _> = files.iter().map(|file| Source::new(file)).collect();
         let holding = Holding::new(Settings::default().quiet_limit());
         let tracker = Tracker::new(Retention::default(), Some(holding));
         let mut trace = Trace::open(&sources?, Decoder::default(), tracker)?;
-        if with_requests {
-            trace = trace.with_requests(Requests::default());
+        if let Some(requests) = requests {
+            trace = trace.with_requests(requests);
         }
         let (mut batch, mut requests) = (Vec::new(), 0);
         while trace.next_batch(&mut batch)? {

@@ -9,7 +9,7 @@ use equipoise_core::{Decision, Endpoint, FlowId, Protocol};
 use equipoise_reports::decisions::{self, DecisionWriter, Heading};
 
 use crate::record::reason_name;
-use crate::trace::TracePacket;
+use crate::trace::{Asked, TracePacket};
 
 /// What a row says of its packet.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +53,16 @@ impl Row {
             },
             flow: observed.flow,
             director: 0,
+        }
+    }
+
+    /// Of a connection that was decided when its first request was known.
+    pub(crate) fn of_asked(first: &TracePacket, asked: &Asked) -> Self {
+        Self {
+            capture: asked.capture,
+            number: asked.number,
+            raw_time_ns: asked.raw_time_ns,
+            ..Self::of(first)
         }
     }
 

@@ -6,7 +6,8 @@ use equipoise_core::{
     Timestamp,
 };
 
-use crate::trace::TracePacket;
+use crate::request::Content;
+use crate::trace::{Asked, TracePacket};
 use crate::track::{Told, Tracker};
 
 /// A director that takes in a trace.
@@ -34,9 +35,9 @@ impl<O: Observer> Feed<O> {
         self.clock.at(packet)
     }
 
-    /// Whether it creates a connection, or would: its decision comes, perhaps later.
+    /// Where it is a decision, that comes, perhaps later.
     #[inline]
-    pub(crate) fn take_packet(&mut self, packet: &TracePacket, tag: Tag) -> bool {
+    pub(crate) fn take_packet(&mut self, packet: &TracePacket, tag: Tag) -> Outcome {
         let now = self.time_of(packet);
         let flow = packet.observed.flow;
         let outcome = self.director.packet_of_flow(now, flow, &packet.packet, tag);
@@ -46,7 +47,23 @@ impl<O: Observer> Feed<O> {
         if let Some(elapsed_ns) = packet.observed.first_response_ns {
             self.director.first_response_of_flow(flow, elapsed_ns);
         }
-        outcome == Outcome::Decision
+        outcome
+    }
+
+    /// The connection that this packet would have created when it came, at the time when its first
+    /// request is known.
+    pub(crate) fn take_asked(&mut self, first: &TracePacket, asked: &Asked, tag: Tag) -> Outcome {
+        let now = self.at(asked.time);
+        let flow = first.observed.flow;
+        let request = asked.content.as_deref().map(Content::asked);
+        let request = request.as_ref();
+        let outcome = self
+            .director
+            .request_of_flow(now, flow, &first.packet, request, tag);
+        if let Outcome::CannotCreate { service, why } = outcome {
+            self.ignored.count(service, why, 1);
+        }
+        outcome
     }
 
     #[inline]
@@ -110,7 +127,10 @@ impl FlowChanges {
 }
 
 /// Why packets for a service created no connection, as the report names it.
-pub(crate) const IGNORED: [&str; 4] = ["reset", "mid-stream", "ftp-data", "protocol"];
+pub(crate) const IGNORED: [&str; 5] = ["reset", "mid-stream", "ftp-data", "protocol", "no-request"];
+
+/// The place of those whose connection never asked for anything.
+const NO_REQUEST: usize = 4;
 
 /// The place in [`IGNORED`].
 pub(crate) const fn ignored_place(why: CannotCreate) -> usize {
@@ -128,11 +148,20 @@ pub(crate) struct Ignored(Vec<[u64; IGNORED.len()]>);
 
 impl Ignored {
     fn count(&mut self, service: ServiceIndex, why: CannotCreate, packets: u64) {
+        self.add(service, ignored_place(why), packets);
+    }
+
+    /// Packets of a connection that was given up before its first request.
+    pub(crate) fn count_without_request(&mut self, service: ServiceIndex, packets: u64) {
+        self.add(service, NO_REQUEST, packets);
+    }
+
+    fn add(&mut self, service: ServiceIndex, reason: usize, packets: u64) {
         let place = service.0 as usize;
         if place >= self.0.len() {
             self.0.resize(place + 1, [0; IGNORED.len()]);
         }
-        self.0[place][ignored_place(why)] += packets;
+        self.0[place][reason] += packets;
     }
 
     pub(crate) fn by_service(&self) -> &[[u64; IGNORED.len()]] {

@@ -1,7 +1,7 @@
 //! One connection table for several runs: the director that leads takes in the trace, the runs
 //! follow what it wrote down (`equipoise_core`'s `Director::leader`).
 
-use equipoise_core::{Director, Script, Tag, Timestamp};
+use equipoise_core::{Director, Outcome, Script, Tag, Timestamp};
 
 use crate::decisions::Row;
 use crate::feed::{Clock, Feed};
@@ -41,11 +41,13 @@ impl Leader {
                         break;
                     }
                     let tag = Tag(self.first_tag + self.rows.len() as u64);
-                    if self.feed.take_packet(packet, tag) {
+                    if self.feed.take_packet(packet, tag) == Outcome::Decision {
                         self.rows.push(Row::of(packet));
                     }
                 }
                 Event::Told(told) => self.feed.take_told(told),
+                // Those that follow read none.
+                Event::Asked(_) => {}
             }
             events = rest;
         }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use equipoise_core::{
-    Fault, Flow, Load, Needs, Parameter, Policy, Scheduler, Server, ServerId, ServiceIdentity,
-    Timestamp,
+    Fault, Flow, Load, Needs, Parameter, Policy, Request, Scheduler, Server, ServerId,
+    ServiceIdentity, Timestamp,
 };
 
 /// Calls, decisions and time of all schedulers that one run started.
@@ -56,6 +56,10 @@ impl Policy for Metered {
             meter: Arc::clone(&self.meter),
         }))
     }
+
+    fn reads_requests(&self) -> bool {
+        self.policy.reads_requests()
+    }
 }
 
 struct MeteredScheduler {
@@ -80,6 +84,19 @@ impl Scheduler for MeteredScheduler {
     ) -> Result<Option<ServerId>, Fault> {
         let begin = Instant::now();
         let answer = self.scheduler.schedule(now, flow, changed);
+        self.meter.add(1, begin);
+        answer
+    }
+
+    fn schedule_request(
+        &mut self,
+        now: Timestamp,
+        flow: &Flow,
+        request: Option<&Request<'_>>,
+        changed: Option<&[Load]>,
+    ) -> Result<Option<ServerId>, Fault> {
+        let begin = Instant::now();
+        let answer = self.scheduler.schedule_request(now, flow, request, changed);
         self.meter.add(1, begin);
         answer
     }

@@ -278,4 +278,8 @@ impl Policy for WithParameters {
     ) -> Result<Box<dyn equipoise_core::Scheduler>, equipoise_core::Fault> {
         self.policy.start(now, service, &self.parameters, seed)
     }
+
+    fn reads_requests(&self) -> bool {
+        self.policy.reads_requests()
+    }
 }

@@ -13,6 +13,7 @@ use equipoise_reports::stats::{Gauge, Histogram};
 use equipoise_reports::timeline::{self, Axis};
 
 use crate::feed::{IGNORED, Ignored, ignored_place};
+use crate::request::Content;
 use merge::Merge;
 
 /// As they are declared, so that one's place is its number.
@@ -24,6 +25,9 @@ const REASONS: [model::Reason; 6] = [
     model::Reason::Fallback,
     model::Reason::Fault,
 ];
+
+/// What clients ask for first, as the report names it.
+const REQUESTS: [&str; 4] = ["http", "tls", "quic", "none"];
 
 /// Why connections are refused, as the report names it.
 const REFUSALS: [&str; 5] = [
@@ -57,6 +61,9 @@ pub(crate) struct ServiceFacts {
     refused: [u64; REFUSALS.len()],
     /// How many packets created no connection why, by the place of the name.
     ignored: [u64; IGNORED.len()],
+    /// How many connections had which first request, by the place of the name; all 0 where the
+    /// policy reads none.
+    first_requests: [u64; REQUESTS.len()],
     pub(crate) overloaded_answers: u64,
     pub(crate) servers: Vec<ServerFacts>,
     pub(crate) timeline: timeline::Recorder,
@@ -162,11 +169,23 @@ impl Recorder {
             reasons: [0; REASONS.len()],
             refused: [0; REFUSALS.len()],
             ignored: [0; IGNORED.len()],
+            first_requests: [0; REQUESTS.len()],
             overloaded_answers: 0,
             servers: (0..servers).map(|_| server()).collect(),
             timeline: timeline::Recorder::new(self.axis, origin, servers),
             arrivals: 0,
         });
+    }
+
+    /// Counts a connection that is decided by its first request, or by there being none.
+    pub(crate) fn note_asked(&mut self, service: ServiceIndex, content: Option<&Content>) {
+        let place = match content {
+            Some(Content::Http(_)) => 0,
+            Some(Content::Tls(_)) => 1,
+            Some(Content::Quic(_)) => 2,
+            None => 3,
+        };
+        self.services[service.0 as usize].first_requests[place] += 1;
     }
 
     /// Takes in what the director could not create a connection for.
@@ -189,6 +208,11 @@ impl ServiceFacts {
     /// How many were refused why.
     pub(crate) fn refused(&self) -> BTreeMap<String, u64> {
         by_name(REFUSALS, self.refused)
+    }
+
+    /// How many connections had which first request.
+    pub(crate) fn first_requests(&self) -> BTreeMap<String, u64> {
+        by_name(REQUESTS, self.first_requests)
     }
 
     /// How many packets created no connection why.

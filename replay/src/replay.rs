@@ -25,6 +25,7 @@ use crate::decisions::{Decisions, Spool};
 use crate::decode::Decoder;
 use crate::feed::Clock;
 use crate::policy::{Chosen, Policies, PolicyError, label_of};
+use crate::request::Requests;
 use crate::run::{Common, Run};
 use crate::scenario::{Scenario, ScenarioError};
 use crate::setup::{Setup, SetupError};
@@ -130,6 +131,14 @@ pub enum ReplayError {
         /// What it said.
         message: String,
     },
+    /// A policy reads requests, and a table of connections holds none.
+    #[error(
+        "--policy {policy} decides by requests, which a table of connections does not hold: replay the captures that it was made of"
+    )]
+    NoRequests {
+        /// The policy as given.
+        policy: String,
+    },
     /// A service or server could not be added, or its policy failed at once.
     #[error("{policy} for {service}: {source}")]
     Start {
@@ -186,14 +195,13 @@ pub fn replay(
         Some(scenario) => Some(Arc::new(scenario.plan(&setup, policies)?)),
         None => None,
     };
-    let fallback = match &options.fallback {
-        Some(name) => Some(policies.native(name)?),
-        None => None,
-    };
+    let fallback = options.fallback.as_ref();
+    let fallback = fallback.map(|name| policies.native(name)).transpose()?;
 
     let watch = Watch::new(&setup);
     let tracker = tracker_for(&setup, options, &watch);
     let trace = Trace::open(sources, options.decoder, tracker)?;
+    let trace = with_requests(trace, reader_of_requests(&plans, scenario.as_deref()))?;
     let copies = options.clients.clamp(1, MOST_CLIENTS);
     let mut reading = Reading {
         trace: trace.with_selection(options.selection),
@@ -220,8 +228,8 @@ pub fn replay(
             fallback: fallback.clone(),
             scenario: scenario.clone(),
         };
-        let names = reading.trace.captures();
-        let names = names.map(|capture| capture.name.to_owned()).collect();
+        let captures = reading.trace.captures();
+        let names = captures.map(|capture| capture.name.to_owned()).collect();
         runs = Runs::start(&plans, &common, &names, options)?;
     }
     let mut is_partial = false;
@@ -289,7 +297,7 @@ fn pool(threads: usize) -> Result<rayon::ThreadPool, ReplayError> {
 fn start_of(event: &Event) -> Option<Timestamp> {
     match event {
         Event::Packet(packet) => packet.raw_time_ns.map(|_| packet.time),
-        Event::Told(_) => None,
+        Event::Told(_) | Event::Asked(_) => None,
     }
 }
 
@@ -306,6 +314,31 @@ fn tracker_for(setup: &Setup, options: &Options, watch: &Watch) -> Tracker {
     Tracker::new(Retention::default(), holding).with_services(services.collect())
 }
 
+/// A policy that reads requests, if there is one.
+fn reader_of_requests<'a>(
+    plans: &'a [Plan],
+    scenario: Option<&'a crate::scenario::Plan>,
+) -> Option<&'a str> {
+    let chosen = plans.iter().flat_map(|plan| &plan.chosen);
+    let later = scenario
+        .into_iter()
+        .flat_map(crate::scenario::Plan::policies);
+    let mut all = chosen.chain(later);
+    let reader = all.find(|chosen| chosen.policy.reads_requests())?;
+    Some(&reader.label)
+}
+
+/// Reads first requests for a policy of that name, if there is one.
+fn with_requests(trace: Trace, policy: Option<&str>) -> Result<Trace, ReplayError> {
+    match policy {
+        None => Ok(trace),
+        Some(policy) if trace.is_table() => Err(ReplayError::NoRequests {
+            policy: policy.to_owned(),
+        }),
+        Some(_) => Ok(trace.with_requests(Requests::only_firsts())),
+    }
+}
+
 /// One run: its name, and what decides for each service.
 struct Plan {
     label: String,
@@ -313,7 +346,7 @@ struct Plan {
 }
 
 /// `--policy` replaces every service's own; without it, rules keep theirs, and without rules
-/// everything built in is tried.
+/// everything built in is tried that reads no requests: most traffic has none in clear.
 fn plan(setup: &Setup, policies: &mut Policies) -> Result<Vec<Plan>, PolicyError> {
     let services = setup.services.len();
     let all = |chosen: Chosen| Plan {
@@ -334,6 +367,7 @@ fn plan(setup: &Setup, policies: &mut Policies) -> Result<Vec<Plan>, PolicyError
     {
         return registry::all()
             .iter()
+            .filter(|entry| !entry.reads_requests)
             .map(|entry| policies.built_in(entry.name, &[], entry.name).map(all))
             .collect();
     }

@@ -81,11 +81,27 @@ impl Whose {
     }
 }
 
+/// What a connection's client asked for first, as soon as it is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct First {
+    /// The connection, as the tracker numbers them.
+    pub connection: u64,
+    /// Its flow.
+    pub flow: FlowId,
+    /// When the packet came that told.
+    pub time: Timestamp,
+    /// None where the client sent something that is no request or cannot be read.
+    pub content: Option<Content>,
+}
+
 /// Requests being read.
 #[derive(Debug, Default)]
 pub struct Requests {
     /// By flow number.
     slots: Vec<Slot>,
+    /// By flow number, the low half of the connection that is of no interest any more: most packets
+    /// need not touch its slot.
+    done: Vec<u32>,
     memory: usize,
     out: Out,
 }
@@ -104,7 +120,9 @@ struct Out {
     #[expect(clippy::vec_box, reason = "as `finished`")]
     spare: Vec<Box<Request>>,
     /// Where somebody wants them.
-    firsts: Option<Vec<Request>>,
+    firsts: Option<Vec<First>>,
+    /// What follows them is not read.
+    only_firsts: bool,
 }
 
 impl Requests {
@@ -126,6 +144,14 @@ impl Requests {
         self
     }
 
+    /// Reads first requests and nothing behind them.
+    #[must_use]
+    pub fn only_firsts() -> Self {
+        let mut requests = Self::default().with_firsts();
+        requests.out.only_firsts = true;
+        requests
+    }
+
     /// Whether a packet has anything to tell: its content, or where a direction begins or ends.
     #[inline]
     pub fn wants(decoded: &Decoded) -> bool {
@@ -141,6 +167,9 @@ impl Requests {
         decoded: &Decoded,
         payload: impl FnOnce() -> &'a [u8],
     ) {
+        if self.done.get(whose.flow.0 as usize) == Some(&(whose.connection as u32)) {
+            return;
+        }
         let Some(direction) = self.direction(whose, &decoded.packet) else {
             return;
         };
@@ -191,17 +220,26 @@ impl Requests {
     fn begin(&mut self, place: usize, connection: u64) {
         if place >= self.slots.len() {
             self.slots.resize_with(place + 1, Slot::default);
+            self.done.resize(place + 1, 0);
         }
         self.end(place);
+        self.done[place] = 0;
         self.slots[place].connection = connection;
         self.slots[place].state = State::Fresh([None; 2]);
+    }
+
+    /// Nothing of the flow's connection is of interest any more.
+    fn close(&mut self, place: usize) -> State {
+        let slot = &mut self.slots[place];
+        self.done[place] = slot.connection as u32;
+        std::mem::take(&mut slot.state)
     }
 
     fn end(&mut self, place: usize) {
         let slot = &mut self.slots[place];
         slot.catch_up();
         slot.skips = [Skip::default(); 2];
-        if let State::Open(mut exchange) = std::mem::take(&mut slot.state) {
+        if let State::Open(mut exchange) = self.close(place) {
             self.memory -= exchange.memory();
             exchange.end(&mut self.out);
         }
@@ -245,7 +283,7 @@ impl Requests {
         slot.catch_up();
         let State::Open(exchange) = &mut slot.state else {
             if flags.contains(TcpFlags::RST) {
-                slot.state = State::Over;
+                self.close(place);
             }
             return;
         };
@@ -265,6 +303,11 @@ impl Requests {
         let others = self.memory - before;
         if others + exchange.memory() > self.out.limits.total {
             exchange.give_up(&mut self.out);
+        }
+        if self.out.only_firsts && exchange.has_told_first() {
+            self.memory = others;
+            self.close(place);
+            return;
         }
         self.memory = others + exchange.memory();
         slot.skips = exchange.skips();
@@ -298,30 +341,31 @@ impl Requests {
         if !matches!(slot.state, State::Fresh(_)) || direction == Direction::ToClient {
             return;
         }
-        slot.state = State::Over;
+        let connection = slot.connection;
+        self.close(flow.0 as usize);
         let Some(initial) = quic::initial(payload) else {
+            self.out.tell_none(connection, flow, now);
             return;
         };
         self.out.counts.quic += 1;
         let request = Box::new(Request {
-            connection: slot.connection,
+            connection,
             flow,
             number: 1,
             is_first: true,
             time: now,
             content: Content::Quic(initial),
         });
-        self.out.note_first(&request);
+        self.out.tell_first(&request);
         self.out.finished.push(request);
     }
 
     /// First requests of connections since the last call, as of their heads: nothing is known yet of
     /// what follows. They come again when they are finished.
-    pub fn firsts(&mut self) -> impl Iterator<Item = Request> + '_ {
-        self.out
-            .firsts
-            .iter_mut()
-            .flat_map(|firsts| firsts.drain(..))
+    #[inline]
+    pub fn firsts(&mut self) -> impl Iterator<Item = First> + '_ {
+        let firsts = self.out.firsts.iter_mut();
+        firsts.flat_map(|firsts| firsts.drain(..))
     }
 
     /// Tells of requests that were answered since the last call, or of which nothing more is to
@@ -354,11 +398,25 @@ impl Requests {
 }
 
 impl Out {
-    fn note_first(&mut self, request: &Request) {
-        if request.is_first
-            && let Some(firsts) = &mut self.firsts
-        {
-            firsts.push(request.clone());
+    fn tell_first(&mut self, request: &Request) {
+        if let Some(firsts) = &mut self.firsts {
+            firsts.push(First {
+                connection: request.connection,
+                flow: request.flow,
+                time: request.time,
+                content: Some(request.content.clone()),
+            });
+        }
+    }
+
+    fn tell_none(&mut self, connection: u64, flow: FlowId, time: Timestamp) {
+        if let Some(firsts) = &mut self.firsts {
+            firsts.push(First {
+                connection,
+                flow,
+                time,
+                content: None,
+            });
         }
     }
 }

@@ -6,8 +6,10 @@
 
 mod directors;
 mod ecmp;
+mod pass;
 mod scene;
 mod slow;
+mod waiting;
 
 pub(crate) use ecmp::Ecmp;
 pub(crate) use scene::{Scene, Spread};
@@ -16,8 +18,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use equipoise_core::{
-    ConfigError, Decision, Director, Endpoint, FaultReport, Observer as _, Policy, Scheduling,
-    Settings, Tag, Timestamp,
+    ConfigError, Decision, Director, Endpoint, FaultReport, Outcome, Policy, Protocol, Scheduling,
+    ServiceIndex, Settings, Tag, Timestamp,
 };
 use equipoise_reports::timeline::Axis;
 
@@ -29,11 +31,11 @@ use crate::policy::Chosen;
 use crate::record::Recorder;
 use crate::scenario::Plan;
 use crate::setup::Service;
-use crate::trace::{Event, TracePacket};
+use crate::trace::{Asked, Event, TracePacket};
 use crate::track::Tracker;
 use crate::transform::mix;
-use directors::Directors;
-use slow::{Held, Slow};
+use slow::Slow;
+use waiting::{Waiter, Waiting};
 
 /// One policy, or each service's own, over the whole trace.
 pub(crate) struct Run {
@@ -53,6 +55,7 @@ pub(crate) struct Run {
     decided: VecDeque<Option<Decision>>,
     spool: Option<Spool>,
     next_tag: u64,
+    waiting: Waiting,
     pub(crate) scene: Option<Scene>,
     /// Where servers are slower than in the trace at times.
     slow: Option<Slow>,
@@ -178,6 +181,7 @@ impl Run {
             decided: VecDeque::new(),
             spool,
             next_tag: 0,
+            waiting: Waiting::default(),
             scene: common.scenario.clone().map(Scene::new),
             slow: slow_of(common),
             ecmp,
@@ -200,8 +204,13 @@ impl Run {
                 break;
             }
             match event {
-                Event::Packet(packet) => self.take_packet(packet),
-                Event::Told(told) => self.feed.take_told(told),
+                Event::Packet(packet) => self.take_packet(event, packet),
+                Event::Told(told) => {
+                    if !self.waiting.keep(event) {
+                        self.feed.take_told(told);
+                    }
+                }
+                Event::Asked(asked) => self.take_asked(asked),
             }
             let observer = &self.feed.director.observer;
             if !observer.fresh.is_empty() || !observer.faults.is_empty() {
@@ -212,158 +221,53 @@ impl Run {
         self.directors().each(|_, feed| feed.note_flows());
     }
 
-    fn directors(&mut self) -> Directors<'_> {
-        Directors {
-            feed: &mut self.feed,
-            ecmp: self.ecmp.as_deref_mut(),
+    #[cold]
+    fn await_request(&mut self, service: ServiceIndex, packet: &TracePacket) {
+        let now = self.feed.director.now();
+        while let Some(given_up) = self.waiting.give_up(now) {
+            self.note_given_up(&given_up);
         }
-    }
-
-    /// Lets several directors come to the same time, so that what they count can be added up.
-    fn meet(&mut self) {
-        if self.ecmp.is_none() || self.is_stopped() {
+        if packet.packet.protocol != Protocol::Tcp && !packet.observed.begins {
+            // Only a first datagram can be a request.
+            self.decide_asked(service, packet, &Asked::nothing(packet));
             return;
         }
-        let now = self.feed.director.now();
-        self.directors().each(|_, feed| {
-            feed.director.advance(now);
-            feed.director.settle();
-        });
-        self.take_decisions();
-        self.feed.director.observer.merge();
-    }
-
-    /// Whether a failing policy has ended the run.
-    fn is_stopped(&mut self) -> bool {
-        let mut is_stopped = false;
-        self.directors()
-            .each(|_, feed| is_stopped |= feed.director.is_stopped());
-        is_stopped
-    }
-
-    fn take_packet(&mut self, packet: &TracePacket) {
-        if self.scene.is_some() {
-            // The clock begins with the first packet.
-            self.feed.time_of(packet);
-            self.catch_up(packet.time);
-            if self.holds(packet) {
-                return;
-            }
-        }
-        self.take_now(packet, packet.time);
-    }
-
-    /// Lets happen what happens before a packet of this time: events, and packets that come later
-    /// than in the trace.
-    fn catch_up(&mut self, time: Timestamp) {
-        loop {
-            let next = self.slow.as_ref().and_then(Slow::next);
-            let until = next.map_or(time, |next| next.min(time));
-            if self.play(until) {
-                continue;
-            }
-            let released = self.slow.as_mut();
-            let released = released.and_then(|slow| slow.release(time, &mut self.feed.flows));
-            let Some((mut packet, at)) = released else {
-                return;
-            };
-            let stands = std::mem::replace(&mut packet.time, at);
-            self.take_now(&packet, stands);
+        if let Some(replaced) = self.waiting.begin(now, service, packet) {
+            self.note_given_up(&replaced);
         }
     }
 
-    /// Whether the packet comes later than in the trace.
-    fn holds(&mut self, packet: &TracePacket) -> bool {
-        let Some(slow) = &mut self.slow else {
-            return false;
+    /// The first request of a connection is known, or that there is none.
+    fn take_asked(&mut self, asked: &Asked) {
+        let Some(waiter) = self.waiting.end(asked) else {
+            return;
         };
-        match slow.hold(packet, &mut self.feed.flows) {
-            Held::No => false,
-            Held::Yes => true,
-            Held::Undecided => {
-                self.directors().each(|_, feed| feed.director.settle());
-                self.take_decisions();
-                let slow = self.slow.as_mut();
-                let held = slow.map(|slow| slow.hold(packet, &mut self.feed.flows));
-                held == Some(Held::Yes)
+        self.decide_asked(waiter.service, &waiter.first, asked);
+        for event in &waiter.rest {
+            match event {
+                // Again a SYN of a connection that was refused: it is over.
+                Event::Packet(packet) => {
+                    self.pass(packet);
+                }
+                Event::Told(told) => self.feed.take_told(told),
+                Event::Asked(_) => {}
             }
         }
     }
 
-    /// A packet as it comes; `stands` is its time in the trace.
-    fn take_now(&mut self, packet: &TracePacket, stands: Timestamp) {
-        let mut director = 0;
-        if let Some(ecmp) = &mut self.ecmp {
-            ecmp.route(&mut self.feed, packet);
-            director = ecmp.turn() as u16;
-        }
-        if self.feed.take_packet(packet, Tag(self.next_tag)) {
-            self.next_tag += 1;
-            let mut row = Row::of(packet);
-            row.director = director;
-            self.rows.push_back(row);
-            if let Some(slow) = &mut self.slow {
-                slow.ask(row.flow, stands, packet.time);
-            }
-            if self.spool.is_some() || self.scene.is_some() {
-                self.decided.push_back(None);
-            }
-        }
-        if let Some(ecmp) = &mut self.ecmp {
-            ecmp.tell(&mut self.feed, packet);
-        }
-        if self.rows.len() >= ROWS {
-            self.directors().each(|_, feed| feed.director.settle());
-            self.take_decisions();
-            self.rows.clear();
-            self.decided.clear();
+    fn decide_asked(&mut self, service: ServiceIndex, first: &TracePacket, asked: &Asked) {
+        self.route(first);
+        let outcome = self.feed.take_asked(first, asked, Tag(self.next_tag));
+        if outcome == Outcome::Decision {
+            let recorder = &mut self.feed.director.observer;
+            recorder.note_asked(service, asked.content.as_deref());
+            self.note_decision(Row::of_asked(first, asked), (asked.time, asked.time));
         }
     }
 
-    /// Lets the scenario's next event happen if it comes before a packet of this time; false where
-    /// none does.
-    fn play(&mut self, time: Timestamp) -> bool {
-        if let Some(scene) = &mut self.scene
-            && let Some(due) = scene.due(time, self.next_tag)
-        {
-            let now = self.feed.at(due.0);
-            self.directors().each(|_, feed| {
-                feed.director.advance(now);
-                feed.director.settle();
-            });
-            self.take_decisions();
-            let Some(scene) = &mut self.scene else {
-                return false;
-            };
-            if let (Some(slow), Some((whose, factor))) = (&mut self.slow, scene.slows(&due.1)) {
-                slow.set(whose, due.0, factor);
-            }
-            let (meter, seed, fallback) = (&self.meter, self.seed, &self.fallback);
-            let scheduling = |chosen: &Chosen, service: usize, director: usize| {
-                let seed = seed_of(seed_at(seed, director), service as u64);
-                scheduling(chosen, meter, seed, fallback.clone())
-            };
-            let mut directors = Directors {
-                feed: &mut self.feed,
-                ecmp: self.ecmp.as_deref_mut(),
-            };
-            // What it asks for was checked, but for parameters: a policy that refuses them is one
-            // that failed, as its next decision tells.
-            let service = scene.service_of(&due.1);
-            if let Err(ConfigError::Policy(fault)) =
-                scene.play(due, self.next_tag, &mut directors, scheduling)
-            {
-                self.feed.director.observer.faulted(&FaultReport {
-                    fault,
-                    service,
-                    first: None,
-                    last: None,
-                    during: "taking over in the scenario",
-                });
-            }
-            return true;
-        }
-        false
+    fn note_given_up(&mut self, waiter: &Waiter) {
+        let ignored = &mut self.feed.ignored;
+        ignored.count_without_request(waiter.service, waiter.packets());
     }
 
     /// Takes in what the leader wrote down, unless a policy's failure has ended the run.
@@ -398,6 +302,9 @@ impl Run {
             alone.finish(end);
         }
         let end = (!self.is_stopped()).then(|| self.feed.at(end));
+        while let Some(given_up) = self.waiting.give_up(Timestamp(u64::MAX)) {
+            self.note_given_up(&given_up);
+        }
         self.directors().each(|_, feed| {
             if let Some(end) = end {
                 feed.director.advance(end);

@@ -7,6 +7,7 @@ use pcap_file::DataLink;
 
 use crate::decode::{Decoder, Tunnels, UdpTunnel};
 use crate::trace::{CaptureView, Trace};
+use crate::transform::Selector;
 
 /// Each capture, in the order given.
 pub(crate) fn captures(trace: &Trace) -> Vec<Capture> {
@@ -21,18 +22,26 @@ pub(crate) fn skipped_packets(trace: &Trace) -> BTreeMap<String, u64> {
         .collect()
 }
 
-/// What of the captures was taken, where it was not all.
+/// What of the captures was taken, where it was not all: now, or when a table was made of them.
 pub(crate) fn selection(trace: &Trace) -> Option<Selection> {
-    let selector = trace.selector()?;
+    let now = trace.selector().map(selected);
+    let Some(part) = trace.part() else {
+        return now;
+    };
+    let both = |selector: &Selector| part.and(selected(selector), selector.selection().seed);
+    Some(trace.selector().map_or(part.taken, both))
+}
+
+fn selected(selector: &Selector) -> Selection {
     let (selection, not_taken) = (selector.selection(), selector.not_taken());
     let window = selector.window();
-    Some(Selection {
+    Selection {
         from_ns: selection.from.and(window).map(|(from, _)| from.0),
         to_ns: selection.to.and(window).map(|(_, to)| to.0),
         outside_packets: not_taken.outside,
         share: selection.share.get(),
         unsampled_packets: not_taken.unsampled,
-    })
+    }
 }
 
 /// What was inferred to be there twice.

@@ -1,5 +1,5 @@
 //! The table of connections, with their packets: a trace that other programs can read, and that is
-//! read back as the captures it was made of.
+//! read back as the captures it was made of. Beside it the table of requests, which is not.
 //!
 //! Owns the columns (docs/table.md), the facts of the trace beside them, and what is believed of a
 //! file. Does not track: what a table says of connections is for its readers, and whoever reads it
@@ -11,15 +11,17 @@ mod error;
 mod facts;
 mod pages;
 mod read;
+mod requests;
 mod schema;
 mod segment;
+mod sink;
 #[cfg(test)]
 mod tests;
 mod write;
 
 pub use error::TableError;
 
-pub(crate) use facts::Facts;
+pub(crate) use facts::{Facts, Part};
 pub(crate) use read::Reader;
 pub(crate) use segment::Segment;
 
@@ -28,11 +30,12 @@ use std::io::{self, Write};
 use crate::capture::{CaptureError, Source};
 use crate::decode::Decoder;
 use crate::replay::{Phase, Progress, Watcher};
+use crate::request::{self, Counts};
 use crate::trace::Trace;
 use crate::track::Tracker;
+use crate::transform::{NotTaken, Selection};
 use facts::Extent;
-use segment::Collector;
-use write::Writer;
+use sink::Sink;
 
 /// Packets after which a segment ends, at the end of their batch. A segment is held in memory when
 /// it is written and when it is read: about 100 bytes a packet.
@@ -41,15 +44,38 @@ pub const SEGMENT: usize = 1 << 20;
 /// The most packets of a segment that is read.
 const LARGEST_SEGMENT: u64 = 1 << 22;
 
+/// What is written, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How frames become packets.
+    pub decoder: Decoder,
+    /// What of the captures is taken.
+    pub selection: Selection,
+    /// What there is a row for.
+    pub rows: Rows,
+    /// What it is written as.
+    pub format: Format,
+}
+
+/// What a table has rows for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// Connections.
+    Connections,
+    /// What connections ask for.
+    Requests,
+}
+
 /// What a table is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Parquet: a row for each connection and segment, with its packets.
+    /// Parquet: a row for each connection and segment, with its packets; or for each request.
     Parquet {
-        /// Packets after which a segment ends: [`SEGMENT`].
+        /// Packets after which a segment ends: [`SEGMENT`]. Of requests it ends after as many of
+        /// them, and no later than memory for them does.
         segment: usize,
     },
-    /// CSV: a line for each connection.
+    /// CSV: a line for each connection, or request.
     Csv,
 }
 
@@ -60,6 +86,8 @@ pub struct Extracted {
     pub connections: u64,
     /// Packets of them.
     pub packets: u64,
+    /// Requests, and what could not be read as such, where there are rows for them.
+    pub requests: Option<Counts>,
     /// Warnings about captures.
     pub warnings: Vec<String>,
     /// Captures that could not be read to their end; what was read before counts.
@@ -73,6 +101,11 @@ pub enum ExtractError {
     /// A capture cannot be read at all.
     #[error(transparent)]
     Capture(#[from] CaptureError),
+    /// Requests are asked for, and the trace is a table.
+    #[error(
+        "a table of connections holds no payload: extract the requests of the captures that it was made of"
+    )]
+    NoPayload,
     /// It was broken off.
     #[error("interrupted: nothing was extracted")]
     Interrupted,
@@ -81,32 +114,20 @@ pub enum ExtractError {
     Write(#[from] io::Error),
 }
 
-/// Writes the connections of the captures to `out`.
+/// Writes the connections or requests of the captures to `out`.
 pub fn extract(
     sources: &[Source],
-    decoder: Decoder,
-    format: Format,
+    options: Options,
     out: impl Write + Send,
     watcher: &mut dyn Watcher,
 ) -> Result<Extracted, ExtractError> {
-    let mut trace = Trace::open(sources, decoder, Tracker::default())?;
+    let mut trace = open(sources, options)?;
     // What a table was made with, where this is one.
     let decoder = trace.decoder();
-    let mut sink = match format {
-        Format::Parquet { segment } => {
-            trace.see_all();
-            // Its last batch may be longer than it is short of.
-            let segment = segment.min(LARGEST_SEGMENT as usize / 2);
-            Sink::Parquet {
-                writer: Writer::new(out)?,
-                collector: Collector::default(),
-                segment,
-            }
-        }
-        Format::Csv => Sink::Csv(csv::Writer::new(out)?),
-    };
+    let mut sink = Sink::new(out, &options)?;
     let mut batch = Vec::new();
     let mut capture_errors = Vec::new();
+    let mut packets = 0;
     loop {
         let more = match trace.next_batch(&mut batch) {
             Ok(more) => more,
@@ -115,7 +136,8 @@ pub fn extract(
                 continue;
             }
         };
-        sink.take(&mut trace)?;
+        packets += trace.seen().len() as u64;
+        sink.take(&mut trace, &batch)?;
         if !more {
             break;
         }
@@ -125,81 +147,52 @@ pub fn extract(
         }
     }
     let totals = trace.totals();
-    let packets = totals.frames - totals.skipped.values().sum::<u64>();
-    if packets == 0 && !capture_errors.is_empty() {
+    let found = totals.frames - totals.skipped.values().sum::<u64>();
+    if found == 0 && !capture_errors.is_empty() {
         return Err(capture_errors.remove(0).into());
     }
     let errors = capture_errors.iter().map(ToString::to_string).collect();
     sink.finish(&mut trace, |trace, segments| {
-        Facts::of(trace, decoder, packets, segments, errors).to_json()
+        let facts = Facts::of(trace, decoder, packets, segments, errors);
+        match trace.requests() {
+            Some(requests) => requests::facts(requests.counts(), &facts),
+            None => facts.to_json(),
+        }
     })?;
-    let own = trace.warnings().map(ToString::to_string);
-    let seams = trace.seams();
+    let requests = trace.requests().map(|requests| requests.counts().clone());
     Ok(Extracted {
         connections: trace.connections().0,
         packets,
-        warnings: seams.iter().map(ToString::to_string).chain(own).collect(),
+        requests,
+        warnings: warnings(&trace, packets),
         capture_errors,
     })
 }
 
-#[expect(clippy::large_enum_variant, reason = "there is one of it")]
-enum Sink<W: Write + Send> {
-    Parquet {
-        writer: Writer<W>,
-        collector: Collector,
-        segment: usize,
-    },
-    Csv(csv::Writer<W>),
+fn open(sources: &[Source], options: Options) -> Result<Trace, ExtractError> {
+    let trace = Trace::open(sources, options.decoder, Tracker::default())?;
+    let mut trace = trace.with_selection(options.selection);
+    if options.rows == Rows::Requests {
+        if trace.is_table() {
+            return Err(ExtractError::NoPayload);
+        }
+        trace = trace.with_requests(request::Requests::default());
+    }
+    trace.see_all();
+    Ok(trace)
 }
 
-impl<W: Write + Send> Sink<W> {
-    /// Takes in what the latest batch brought.
-    fn take(&mut self, trace: &mut Trace) -> io::Result<()> {
-        match self {
-            Self::Parquet {
-                writer,
-                collector,
-                segment,
-            } => {
-                trace.seen().iter().for_each(|seen| collector.add(seen));
-                trace.ended().for_each(|ended| collector.end(&ended));
-                if collector.len() >= *segment {
-                    flush(writer, collector, trace)?;
-                }
-                Ok(())
-            }
-            Self::Csv(writer) => trace.ended().try_for_each(|ended| writer.write(&ended)),
-        }
+fn warnings(trace: &Trace, packets: u64) -> Vec<String> {
+    let seams = trace.seams();
+    let mut warnings: Vec<String> = seams.iter().map(ToString::to_string).collect();
+    warnings.extend(trace.warnings().map(ToString::to_string));
+    if let Some(selector) = trace.selector()
+        && packets == 0
+    {
+        let NotTaken { outside, unsampled } = selector.not_taken();
+        warnings.push(format!(
+            "the table is empty: {outside} packets are outside the window, {unsampled} of connections outside the sample"
+        ));
     }
-
-    fn finish(
-        self,
-        trace: &mut Trace,
-        facts: impl FnOnce(&Trace, Vec<Extent>) -> serde_json::Result<String>,
-    ) -> io::Result<()> {
-        match self {
-            Self::Parquet {
-                mut writer,
-                mut collector,
-                ..
-            } => {
-                if collector.len() > 0 {
-                    flush(&mut writer, &mut collector, trace)?;
-                }
-                writer.finish(|segments| facts(trace, segments))
-            }
-            Self::Csv(writer) => writer.finish(),
-        }
-    }
-}
-
-fn flush<W: Write + Send>(
-    writer: &mut Writer<W>,
-    collector: &mut Collector,
-    trace: &mut Trace,
-) -> io::Result<()> {
-    let tracker = trace.tracker();
-    let (segment, summaries) = collector.finish(|flow| tracker.connection(flow));
-    writer.write(&segment, &summaries)
+    warnings
 }

@@ -15,15 +15,16 @@ pub(crate) use seen::Seen;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
 
-use equipoise_core::{Packet, Timestamp};
+use equipoise_core::{FlowId, Packet, Timestamp};
 
 use crate::capture::{CaptureError, Frame, Source, Warning};
 use crate::decode::{Decoder, Skipped};
-use crate::request::{Requests, Whose};
+use crate::request::{Content, Requests, Whose};
 use crate::track::{Connection, Inferred, Observed, Told, Tracker};
 use crate::transform::{Selection, Selector};
-use reader::{Head, Reader};
+use reader::{Head, Reader, Take};
 use table::Table;
 
 /// Events in a batch at most, but for what is told at its end.
@@ -50,13 +51,49 @@ pub struct TracePacket {
     pub payload_length: u32,
 }
 
+/// What a connection's client asked for first is known, or that it cannot be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The capture of the packet that told, from 0 in the order given.
+    pub capture: u32,
+    /// Its place in that capture, from 1.
+    pub number: u64,
+    /// When it came, by the trace's clock.
+    pub time: Timestamp,
+    /// When, as the capture has it; none where it does not say.
+    pub raw_time_ns: Option<u64>,
+    /// The flow.
+    pub flow: FlowId,
+    /// The connection.
+    pub connection: u64,
+    /// None where it is no request, or cannot be read.
+    pub content: Option<Arc<Content>>,
+}
+
+impl Asked {
+    /// A packet that is no request.
+    pub(crate) fn nothing(packet: &TracePacket) -> Self {
+        Self {
+            capture: packet.capture,
+            number: packet.number,
+            time: packet.time,
+            raw_time_ns: packet.raw_time_ns,
+            flow: packet.observed.flow,
+            connection: packet.observed.connection,
+            content: None,
+        }
+    }
+}
+
 /// What happens next in the trace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A packet.
     Packet(TracePacket),
     /// Packets that were held back, told of no later than anybody may need to know.
     Told(Told),
+    /// What a client asks for: behind the packet that told, where [`Requests::with_firsts`] wants it.
+    Asked(Asked),
 }
 
 /// What was counted while reading.
@@ -387,29 +424,22 @@ impl Trace {
         batch: &mut Vec<Event>,
         most: usize,
     ) -> usize {
-        let mut read = 0;
-        let (tracker, now, seen) = (&mut self.tracker, &mut self.now, &mut self.seen);
-        let selector = &mut self.selector;
-        let (requests, decoder) = (&mut self.requests, self.decoder);
-        let given = self.given[capture as usize];
-        let take = |time, head: &Head, frame: Option<&Frame<'_>>| {
-            if (time, capture) > until || batch.len() >= BATCH || read >= most {
-                return false;
-            }
-            read += 1;
-            if is_taken(selector, time, head) {
-                if let (Some(requests), Some(frame)) = (&mut *requests, frame) {
-                    let observed = observe(tracker, seen, batch, (time, given), head);
-                    read_request(requests, tracker, observed, time, head, (decoder, frame));
-                } else {
-                    track(tracker, seen, batch, (time, given), head);
-                }
-                *now = time;
-            }
-            true
-        };
         let reader = &mut self.readers[capture as usize];
-        match reader.read::<FRAMES>(self.decoder, &mut self.totals, take) {
+        let mut read = 0;
+        let taker = Taker {
+            tracker: &mut self.tracker,
+            requests: self.requests.as_deref_mut(),
+            selector: &mut self.selector,
+            seen: &mut self.seen,
+            now: &mut self.now,
+            decoder: self.decoder,
+            batch,
+            given: self.given[capture as usize],
+            until: Timestamp(until.0.0.saturating_sub(u64::from(capture > until.1))),
+            read: &mut read,
+            most,
+        };
+        match reader.read::<FRAMES>(self.decoder, &mut self.totals, taker) {
             Ok(true) => self.heads.push(Reverse((reader.clock, capture))),
             Ok(false) => {}
             Err(error) => self.errors.push(error),
@@ -464,17 +494,80 @@ impl Trace {
     /// Reads one capture on to its first packet and queues that.
     fn advance(&mut self, capture: u32) {
         let reader = &mut self.readers[capture as usize];
-        let leave = |_, _: &Head, _: Option<&Frame<'_>>| false;
         let outcome = if self.requests.is_some() {
-            reader.read::<true>(self.decoder, &mut self.totals, leave)
+            reader.read::<true>(self.decoder, &mut self.totals, Leave)
         } else {
-            reader.read::<false>(self.decoder, &mut self.totals, leave)
+            reader.read::<false>(self.decoder, &mut self.totals, Leave)
         };
         match outcome {
             Ok(true) => self.heads.push(Reverse((reader.clock, capture))),
             Ok(false) => {}
             Err(error) => self.errors.push(error),
         }
+    }
+}
+
+/// Takes nothing.
+struct Leave;
+
+impl Take for Leave {
+    fn fits(&self, _clock: Timestamp) -> bool {
+        false
+    }
+
+    fn take(&mut self, _clock: Timestamp, _head: &Head, _frame: Option<&Frame<'_>>) {}
+}
+
+/// Tracks packets of one capture into a batch.
+struct Taker<'a> {
+    tracker: &'a mut Tracker,
+    requests: Option<&'a mut Requests>,
+    selector: &'a mut Option<Selector>,
+    seen: &'a mut Option<Vec<Seen>>,
+    now: &'a mut Timestamp,
+    decoder: Decoder,
+    batch: &'a mut Vec<Event>,
+    /// The capture's index, in the order given.
+    given: u32,
+    /// The last time before another capture's turn.
+    until: Timestamp,
+    read: &'a mut usize,
+    most: usize,
+}
+
+impl Take for Taker<'_> {
+    #[inline]
+    fn fits(&self, clock: Timestamp) -> bool {
+        clock <= self.until && self.batch.len() < BATCH && *self.read < self.most
+    }
+
+    #[inline]
+    fn take(&mut self, clock: Timestamp, head: &Head, frame: Option<&Frame<'_>>) {
+        *self.read += 1;
+        if !is_taken(self.selector, clock, head) {
+            return;
+        }
+        let place = (clock, self.given);
+        if let (Some(requests), Some(frame)) = (&mut self.requests, frame) {
+            let observed = observe(self.tracker, self.seen, self.batch, place, head);
+            let with = (self.decoder, frame);
+            read_request(requests, self.tracker, observed, clock, head, with);
+            let asked = requests.firsts().map(|first| {
+                Event::Asked(Asked {
+                    capture: self.given,
+                    number: head.number,
+                    time: clock,
+                    raw_time_ns: head.raw_time_ns,
+                    flow: first.flow,
+                    connection: first.connection,
+                    content: first.content.map(Arc::new),
+                })
+            });
+            self.batch.extend(asked);
+        } else {
+            track(self.tracker, self.seen, self.batch, place, head);
+        }
+        *self.now = clock;
     }
 }
 
@@ -561,7 +654,7 @@ fn read_request(
     let whose = match observed {
         Some(observed) => Some(Whose::observed(&observed)),
         None => tracker
-            .carrier(&packet.packet)
+            .carrier()
             .map(|(flow, connection)| Whose {
                 connection,
                 flow,

@@ -115,6 +115,8 @@ pub struct Tracker {
     ended: Vec<Connection>,
     /// Places of connections that end with the trace.
     leaving: Vec<u32>,
+    /// The place of the flow that was found last.
+    last: u32,
 }
 
 impl Default for Tracker {
@@ -148,6 +150,7 @@ impl Tracker {
             told: Vec::new(),
             ended: Vec::new(),
             leaving: Vec::new(),
+            last: u32::MAX,
         }
     }
 
@@ -188,6 +191,7 @@ impl Tracker {
                 && flow.is_routine(decoded, side)
                 && holding.may_hold(flow, side, now, decoded)
             {
+                self.last = place;
                 flow.batch = self.batch;
                 flow.count(now, decoded, side);
                 if holding::hold(flow, side, decoded) {
@@ -200,6 +204,7 @@ impl Tracker {
             let flow = &mut self.flows[place as usize];
             flow.batch = self.batch;
             flow.count_copy(decoded, side);
+            self.last = place;
             self.inferred.copies += 1;
             return None;
         }
@@ -270,6 +275,7 @@ impl Tracker {
                 }
             }
         }
+        self.last = place;
         let flow = &mut self.flows[place as usize];
         flow.batch = self.batch;
         let lasts = flow.lasts();
@@ -369,15 +375,11 @@ impl Tracker {
         self.flows.get(flow.0 as usize).map(Flow::connection)
     }
 
-    /// The flow of a packet that was tracked, and the number of its connection.
-    pub fn carrier(&self, packet: &Packet) -> Option<(FlowId, u64)> {
-        let flows = &self.flows;
-        let mark = mark(hash(packet));
-        let is_its = |&(other, place): &(u32, u32)| {
-            other == mark && flows[place as usize].side_of(packet).is_some()
-        };
-        let &(_, place) = self.index.find(spread(mark), is_its)?;
-        Some((FlowId(place), flows[place as usize].number()))
+    /// The flow of the packet that was tracked last, and the number of its connection.
+    #[inline]
+    pub fn carrier(&self) -> Option<(FlowId, u64)> {
+        let flow = self.flows.get(self.last as usize)?;
+        Some((FlowId(self.last), flow.number()))
     }
 
     /// Connections seen so far.

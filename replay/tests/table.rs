@@ -6,17 +6,24 @@
 mod frames;
 #[path = "table/made.rs"]
 mod made;
+#[path = "table/odd.rs"]
+mod odd;
+#[path = "table/parts.rs"]
+mod parts;
 #[path = "table/refused.rs"]
 mod refused;
+#[path = "table/requests.rs"]
+mod requests;
 #[path = "table/rows.rs"]
 mod rows;
 
 use equipoise_core::Timestamp;
 use equipoise_replay::capture::{CaptureError, Source};
 use equipoise_replay::decode::Decoder;
-use equipoise_replay::table::{self, ExtractError, Extracted, Format};
+use equipoise_replay::table::{self, ExtractError, Extracted, Format, Options, Rows};
 use equipoise_replay::trace::{CaptureFacts, Event, Seam, Totals, Trace};
 use equipoise_replay::track::{Connection, Holding, Inferred, Retention, Tracker};
+use equipoise_replay::transform::Selection;
 use proptest::prelude::*;
 
 /// Ends a segment with each batch.
@@ -36,7 +43,16 @@ struct Read {
 }
 
 fn read(sources: &[Source], tracker: Tracker) -> Result<Read, CaptureError> {
-    let mut trace = Trace::open(sources, Decoder::default(), tracker)?;
+    read_part(sources, tracker, Selection::default())
+}
+
+fn read_part(
+    sources: &[Source],
+    tracker: Tracker,
+    selection: Selection,
+) -> Result<Read, CaptureError> {
+    let trace = Trace::open(sources, Decoder::default(), tracker)?;
+    let mut trace = trace.with_selection(selection);
     let (mut batches, mut ended, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     loop {
         let mut batch = Vec::new();
@@ -66,14 +82,24 @@ fn read(sources: &[Source], tracker: Tracker) -> Result<Read, CaptureError> {
     })
 }
 
-fn extract(sources: &[Source], format: Format) -> Result<(Vec<u8>, Extracted), ExtractError> {
+/// Of everything.
+fn connections(format: Format) -> Options {
+    Options {
+        decoder: Decoder::default(),
+        selection: Selection::default(),
+        rows: Rows::Connections,
+        format,
+    }
+}
+
+fn extract(sources: &[Source], options: Options) -> Result<(Vec<u8>, Extracted), ExtractError> {
     let mut bytes = Vec::new();
-    let extracted = table::extract(sources, Decoder::default(), format, &mut bytes, &mut ())?;
+    let extracted = table::extract(sources, options, &mut bytes, &mut ())?;
     Ok((bytes, extracted))
 }
 
 fn extracted(sources: &[Source], format: Format) -> Vec<u8> {
-    extract(sources, format).unwrap().0
+    extract(sources, connections(format)).unwrap().0
 }
 
 fn tabled(sources: &[Source], format: Format) -> [Source; 1] {

@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use core::marker::PhantomData;
 
 use equipoise_core::{
-    Fault, Flow, Load, Needs, Parameter, Policy, Scheduler, Server, ServerId, ServiceIdentity,
-    Timestamp,
+    Fault, Flow, Load, Needs, Parameter, Policy, Request, Scheduler, Server, ServerId,
+    ServiceIdentity, Timestamp,
 };
 
 use crate::sdk::{Algorithm, Instance};
@@ -38,6 +38,10 @@ impl<A: Algorithm + Send + 'static> Policy for NativePolicy<A> {
             Err(message) => Err(Fault::Refused { message }),
         }
     }
+
+    fn reads_requests(&self) -> bool {
+        A::READS_REQUESTS
+    }
 }
 
 impl<A: Algorithm + Send> Scheduler for Instance<A> {
@@ -60,8 +64,22 @@ impl<A: Algorithm + Send> Scheduler for Instance<A> {
         Ok(Instance::schedule(self, now.micros(), flow, changed))
     }
 
+    fn schedule_request(
+        &mut self,
+        now: Timestamp,
+        flow: &Flow,
+        request: Option<&Request<'_>>,
+        changed: Option<&[Load]>,
+    ) -> Result<Option<ServerId>, Fault> {
+        let changed = changed.unwrap_or_default().iter().copied();
+        let now_us = now.micros();
+        Ok(Instance::schedule_request(
+            self, now_us, flow, request, changed,
+        ))
+    }
+
     fn batch_limit(&self) -> usize {
-        BATCH_LIMIT
+        if A::READS_REQUESTS { 0 } else { BATCH_LIMIT }
     }
 
     fn run(&mut self, keys: &[u64], events: &[u32], answers: &mut Vec<u32>) -> Result<(), Fault> {

@@ -24,6 +24,8 @@ pub struct Entry {
     pub always_chooses: bool,
     /// Whether the kernel's IPVS has a scheduler of this name, which decides the same.
     pub in_ipvs: bool,
+    /// Whether connections wait for their first request.
+    pub reads_requests: bool,
     /// Starts native instances.
     pub native: &'static dyn Policy,
     /// The component, where this build embeds it.
@@ -40,6 +42,7 @@ impl Entry {
             promise: A::PROMISE,
             always_chooses: A::ALWAYS_CHOOSES,
             in_ipvs: A::IN_IPVS,
+            reads_requests: A::READS_REQUESTS,
             native: &NativePolicy::<A>::NEW,
             component,
         }

@@ -13,7 +13,7 @@ pub use servers::{Change, Place, Servers, is_usable};
 
 use alloc::string::String;
 
-use equipoise_core::{Address, Needs, Protocol, Server};
+use equipoise_core::{Address, Needs, Protocol, Request, Server};
 
 /// A load-balancing algorithm.
 pub trait Algorithm: Sized {
@@ -32,6 +32,9 @@ pub trait Algorithm: Sized {
     const ALWAYS_CHOOSES: bool = false;
     /// Whether the kernel's IPVS has a scheduler of this name, which decides the same.
     const IN_IPVS: bool = true;
+
+    /// Whether connections wait for their first request: [`Algorithm::schedule_request`] decides.
+    const READS_REQUESTS: bool = false;
 
     /// A fresh algorithm without servers. Keys and values of `setup` are checked already; an error
     /// is shown to the user as it is.
@@ -55,6 +58,19 @@ pub trait Algorithm: Sized {
 
     /// The place of the server for one connection; none refuses it.
     fn schedule(&mut self, servers: &Servers, arrival: &Arrival) -> Option<Place>;
+
+    /// The place of the server for one connection whose client asked for this first. Only with
+    /// [`Algorithm::READS_REQUESTS`]; connections without a request that could be read go to
+    /// [`Algorithm::schedule`].
+    fn schedule_request(
+        &mut self,
+        servers: &Servers,
+        arrival: &Arrival,
+        request: &Request<'_>,
+    ) -> Option<Place> {
+        let _ = request;
+        self.schedule(servers, arrival)
+    }
 }
 
 /// Which share of the connections an algorithm promises to each server.

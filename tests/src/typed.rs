@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use equipoise_core::{
-    Fault, Flow, Load, Needs, Parameter, Policy, Scheduler, Server, ServerId, ServiceIdentity,
-    Timestamp,
+    Fault, Flow, Load, Needs, Parameter, Policy, Request, Scheduler, Server, ServerId,
+    ServiceIdentity, Timestamp,
 };
 
 /// Hides the packed twin of the policy within.
@@ -21,6 +21,10 @@ impl Policy for TypedOnly {
         Ok(Box::new(Typed(
             self.0.start(now, service, parameters, seed)?,
         )))
+    }
+
+    fn reads_requests(&self) -> bool {
+        self.0.reads_requests()
     }
 }
 
@@ -42,5 +46,15 @@ impl Scheduler for Typed {
         changed: Option<&[Load]>,
     ) -> Result<Option<ServerId>, Fault> {
         self.0.schedule(now, flow, changed)
+    }
+
+    fn schedule_request(
+        &mut self,
+        now: Timestamp,
+        flow: &Flow,
+        request: Option<&Request<'_>>,
+        changed: Option<&[Load]>,
+    ) -> Result<Option<ServerId>, Fault> {
+        self.0.schedule_request(now, flow, request, changed)
     }
 }

@@ -158,7 +158,8 @@ impl Policies {
                 .component
                 .unwrap_or_else(|| panic!("no component of {}", entry.name));
             let policy = ComponentPolicy::load(&engine, bytes, entry.name).expect("a policy");
-            assert!(policy.has_batch(), "{} has a packed twin", entry.name);
+            assert_ne!(policy.has_batch(), entry.reads_requests, "{}", entry.name);
+            assert_eq!(policy.reads_requests(), entry.reads_requests);
             Arc::new(policy)
         })
     }

@@ -13,8 +13,9 @@ use std::sync::Arc;
 
 use equipoise_core::{
     Address, CannotCreate, Counters, Decision, Director, Family, ForwardingMethod, KernelProfile,
-    Observer, Outcome, Packet, Persistence, Policy, Protocol, Reason, Scheduling, ServerConfig,
-    ServiceConfig, ServiceIndex, ServiceKey, Settings, Sysctls, Tag, TcpFlags, Timestamp,
+    Observer, Outcome, Packet, Persistence, Policy, Protocol, Reason, Request, Scheduling,
+    ServerConfig, ServiceConfig, ServiceIndex, ServiceKey, Settings, Sysctls, Tag, TcpFlags,
+    Timestamp,
 };
 use equipoise_schedulers::registry::{self, Entry};
 use equipoise_tests::typed::TypedOnly;
@@ -218,9 +219,18 @@ impl Life {
         } else {
             self.old_flow()
         };
-        let outcome = self
-            .director
-            .packet(self.now, &packet, Tag(u64::from(number)));
+        let tag = Tag(u64::from(number));
+        let mut outcome = self.director.packet(self.now, &packet, tag);
+        if matches!(outcome, Outcome::AwaitsRequest { .. }) {
+            let target = [b'/', b'a' + number as u8 % 26];
+            let request = Request::Http {
+                method: "GET",
+                target: &target,
+                host: None,
+            };
+            let request = (!self.chance.one_in(8)).then_some(&request);
+            outcome = self.director.request(self.now, &packet, request, tag);
+        }
         // In a batch, a packet after a refused SYN is known for what it is only later.
         if matches!(
             outcome,

@@ -4,7 +4,8 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
 
-use equipoise_replay::table::{self, ExtractError, Extracted, Format, SEGMENT};
+use equipoise_replay::request::Counts;
+use equipoise_replay::table::{self, ExtractError, Extracted, Format, Options, Rows, SEGMENT};
 
 use crate::args::{self, Extract, TableFormat};
 use crate::failure::{FAILED, Failure, USAGE, say};
@@ -14,9 +15,18 @@ use crate::progress::Bar;
 
 pub(crate) fn run(args: &Extract) -> Result<ExitCode, Failure> {
     let path = &args.out;
-    let format = format(args)?;
-    let decoder = args::decoder(args.tunnels, &args.tunnel_port)?;
-    if files::is_stdout(path) && io::stdout().is_terminal() && !matches!(format, Format::Csv) {
+    let options = Options {
+        decoder: args::decoder(args.tunnels, &args.tunnel_port)?,
+        selection: args.part.selection()?,
+        rows: if args.requests {
+            Rows::Requests
+        } else {
+            Rows::Connections
+        },
+        format: format(args)?,
+    };
+    let is_text = options.format == Format::Csv;
+    if files::is_stdout(path) && io::stdout().is_terminal() && !is_text {
         let line =
             "-o -: Parquet is nothing to read on a terminal: name a file, or give --format csv";
         return Err(Failure(line.to_owned(), USAGE));
@@ -28,7 +38,7 @@ pub(crate) fn run(args: &Extract) -> Result<ExitCode, Failure> {
     }
     let mut bar = Bar::new();
     let extracted = files::write_whole(path, |file| {
-        table::extract(&inputs.sources, decoder, format, file, &mut bar)
+        table::extract(&inputs.sources, options, file, &mut bar)
     });
     let asked = bar.finish();
     match extracted {
@@ -59,6 +69,9 @@ fn tell(extracted: &Extracted, is_incomplete: bool) -> ExitCode {
     for warning in &extracted.warnings {
         say(&format!("warning: {warning}"));
     }
+    if let Some(unread) = extracted.requests.as_ref().and_then(unread) {
+        say(&format!("warning: {unread}"));
+    }
     for error in &extracted.capture_errors {
         say(&error.to_string());
     }
@@ -67,6 +80,16 @@ fn tell(extracted: &Extracted, is_incomplete: bool) -> ExitCode {
     } else {
         ExitCode::from(FAILED)
     }
+}
+
+/// What of requests was odd, given up or left out, as `inspect --requests` counts it.
+fn unread(counts: &Counts) -> Option<String> {
+    let reasons = counts.reasons.iter();
+    let reasons: Vec<String> = reasons
+        .map(|(reason, count)| format!("{reason} ({count})"))
+        .collect();
+    let told = format!("odd, given up or left out: {}", reasons.join(", "));
+    (!reasons.is_empty()).then_some(told)
 }
 
 fn failed(path: &Path, error: ExtractError, asked: Option<u8>) -> Result<ExitCode, Failure> {

@@ -23,7 +23,7 @@ use crate::observer::{Counters, Observer, Reason, ServiceIndex, Tag};
 use crate::service::{Note, Service, Surroundings};
 use crate::tcp::{self, State, View};
 use crate::{
-    Flow, KernelProfile, Packet, Protocol, ServerConfig, ServiceConfig, Sysctls, TcpFlags,
+    Flow, KernelProfile, Packet, Protocol, Request, ServerConfig, ServiceConfig, Sysctls, TcpFlags,
     Timeouts, Timestamp,
 };
 
@@ -68,6 +68,12 @@ pub enum Outcome {
         service: ServiceIndex,
         /// Why not.
         why: CannotCreate,
+    },
+    /// It may create a connection once its first request is known, and leaves nothing behind until
+    /// then: see [`Director::request`].
+    AwaitsRequest {
+        /// The service.
+        service: ServiceIndex,
     },
     /// No service and no connection wants it.
     NotServed,
@@ -133,15 +139,27 @@ struct Incoming<'a> {
     /// Where the caller tracks flows.
     flow: Option<FlowId>,
     tag: Tag,
+    asks: Asks<'a>,
+}
+
+/// Whether it is known what the client asks for.
+#[derive(Clone, Copy)]
+enum Asks<'a> {
+    NotYet,
+    For(Option<&'a Request<'a>>),
 }
 
 /// Splits the director into a service and what it needs of the rest.
 macro_rules! around {
     ($director:ident) => {
+        around!($director, None)
+    };
+    ($director:ident, $request:expr) => {
         &mut Surroundings {
             connections: &mut $director.connections,
             observer: &mut $director.observer,
             profile: $director.settings.profile,
+            request: $request,
         }
     };
 }
@@ -188,6 +206,26 @@ impl<O: Observer> Director<O> {
             packet,
             flow: None,
             tag,
+            asks: Asks::NotYet,
+        })
+    }
+
+    /// [`Director::packet`] of a packet that awaited its connection's first request
+    /// ([`Outcome::AwaitsRequest`]), now that this is known, or that there is none to be read. The
+    /// connection begins at `now`.
+    pub fn request(
+        &mut self,
+        now: Timestamp,
+        packet: &Packet,
+        request: Option<&Request<'_>>,
+        tag: Tag,
+    ) -> Outcome {
+        self.advance(now);
+        self.pass(Incoming {
+            packet,
+            flow: None,
+            tag,
+            asks: Asks::For(request),
         })
     }
 

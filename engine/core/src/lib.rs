@@ -16,6 +16,7 @@ mod director;
 mod lookup;
 mod observer;
 mod packet;
+mod request;
 mod scheduler;
 mod server;
 mod service;
@@ -34,6 +35,7 @@ pub use director::{
 };
 pub use observer::{Counters, Decision, FaultReport, Observer, Reason, Refusal, ServiceIndex, Tag};
 pub use packet::{Packet, TcpFlags};
+pub use request::Request;
 pub use scheduler::{Fault, Policy, Scheduler};
 pub use service::Scheduling;
 pub use tcp::State;

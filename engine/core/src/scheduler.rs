@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::{Flow, Load, Needs, Parameter, Server, ServerId, ServiceIdentity, Timestamp};
+use crate::{Flow, Load, Needs, Parameter, Request, Server, ServerId, ServiceIdentity, Timestamp};
 
 /// An algorithm that can be started once per virtual service.
 pub trait Policy: Send + Sync {
@@ -16,6 +16,12 @@ pub trait Policy: Send + Sync {
         parameters: &[Parameter],
         seed: u64,
     ) -> Result<Box<dyn Scheduler>, Fault>;
+
+    /// Whether its schedulers decide by a connection's first request, so that connections wait for
+    /// one. They have no packed twin.
+    fn reads_requests(&self) -> bool {
+        false
+    }
 }
 
 impl<P: Policy + ?Sized> Policy for &P {
@@ -27,6 +33,10 @@ impl<P: Policy + ?Sized> Policy for &P {
         seed: u64,
     ) -> Result<Box<dyn Scheduler>, Fault> {
         (**self).start(now, service, parameters, seed)
+    }
+
+    fn reads_requests(&self) -> bool {
+        (**self).reads_requests()
     }
 }
 
@@ -47,6 +57,18 @@ pub trait Scheduler: Send {
         flow: &Flow,
         changed: Option<&[Load]>,
     ) -> Result<Option<ServerId>, Fault>;
+
+    /// [`Scheduler::schedule`], with what the client asked for where that could be read.
+    fn schedule_request(
+        &mut self,
+        now: Timestamp,
+        flow: &Flow,
+        request: Option<&Request<'_>>,
+        changed: Option<&[Load]>,
+    ) -> Result<Option<ServerId>, Fault> {
+        let _ = request;
+        self.schedule(now, flow, changed)
+    }
 
     /// How many arrivals one [`Scheduler::run`] may hold; 0 where there is no packed twin, and
     /// then only [`Scheduler::schedule`] is used.

@@ -18,7 +18,7 @@ use crate::observer::{Decision, FaultReport, Observer, Reason, Refusal, ServiceI
 use crate::server::{DELETED, ServerEntry};
 use crate::{
     Fault, Flow, ForwardingMethod, KernelProfile, Load, Needs, Packet, Parameter, Policy, Protocol,
-    Scheduler, Server, ServerId, ServiceConfig, ServiceIdentity, Timestamp,
+    Request, Scheduler, Server, ServerId, ServiceConfig, ServiceIdentity, Timestamp,
 };
 
 /// Events that wait at most, arrivals or not: bounds memory where nothing arrives.
@@ -79,6 +79,8 @@ pub(crate) struct Surroundings<'a, O> {
     pub(crate) connections: &'a mut Connections,
     pub(crate) observer: &'a mut O,
     pub(crate) profile: KernelProfile,
+    /// What the client of an arrival that is decided at once asked for, where that was read.
+    pub(crate) request: Option<&'a Request<'a>>,
 }
 
 pub(crate) struct Service {
@@ -183,6 +185,11 @@ impl Service {
         self.scheduler = Some(scheduler);
         self.set_limits();
         Ok(())
+    }
+
+    /// Connections wait for their first request before they are decided.
+    pub(crate) fn reads_requests(&self) -> bool {
+        self.scheduling.policy.reads_requests()
     }
 
     /// Reached by a port that is not its own, as a port-0 service always is.
@@ -368,7 +375,7 @@ impl Service {
             } else if faulted || self.scheduler.is_none() {
                 Some(Err(None))
             } else {
-                let answer = self.ask(event.word, arrival).map_err(Some);
+                let answer = self.ask(event.word, arrival, around.request).map_err(Some);
                 faulted |= answer.is_err();
                 Some(answer)
             };
@@ -443,7 +450,7 @@ impl Service {
                     self.stopped = true;
                     (None, Reason::Fault)
                 } else {
-                    match self.ask_fallback(arrival) {
+                    match self.ask_fallback(arrival, around.request) {
                         Some(id) => (Some(id), Reason::Fallback),
                         None => (None, Reason::NoDestination(self.refusal())),
                     }
@@ -513,7 +520,7 @@ impl Service {
         }
     }
 
-    fn ask_fallback(&mut self, arrival: &Arrival) -> Option<u32> {
+    fn ask_fallback(&mut self, arrival: &Arrival, request: Option<&Request<'_>>) -> Option<u32> {
         if self.fallback.is_none() {
             let policy = self.scheduling.fallback.as_ref()?;
             let mut fresh = policy
@@ -528,10 +535,8 @@ impl Service {
             .map(|&id| load_of(id, &self.servers[id as usize]))
             .collect();
         let changed = (!loads.is_empty()).then_some(&loads[..]);
-        let answer = self
-            .fallback
-            .as_mut()?
-            .schedule(arrival.at, &arrival.flow, changed);
+        let fallback = self.fallback.as_mut()?;
+        let answer = fallback.schedule_request(arrival.at, &arrival.flow, request, changed);
         let ServerId(id) = answer.ok().flatten()?;
         let server = self.servers.get(id as usize)?;
         (server.is_listed() && server.config.weight > 0).then_some(id)

@@ -4,12 +4,20 @@ use equipoise_core as core;
 
 use self::equipoise::policy::types;
 
-pub(crate) use self::exports::equipoise::policy::{batch, lifecycle, scheduler};
-pub(crate) use self::types::{Flow, Load, Needs, Parameter, Server, Service};
+pub(crate) use self::exports::equipoise::policy::{batch, lifecycle, request_scheduler, scheduler};
+pub(crate) use self::types::{Flow, Load, Needs, Parameter, Request, Server, Service};
 
 wasmtime::component::bindgen!({
     path: "../../wit/0.1.0",
-    world: "batch-policy",
+    // All that a policy may export: which of it a component has is looked up.
+    inline: "
+        package equipoise:host;
+        world any-policy {
+            include equipoise:policy/batch-policy@0.1.0;
+            include equipoise:policy/request-policy@0.1.0;
+        }
+    ",
+    world: "equipoise:host/any-policy",
 });
 
 /// The version of `equipoise:policy` that this host takes.
@@ -100,6 +108,36 @@ impl From<&core::Flow> for Flow {
             destination_port: flow.destination_port,
             protocol: flow.protocol.into(),
             mark: flow.mark,
+        }
+    }
+}
+
+impl From<&core::Request<'_>> for Request {
+    fn from(request: &core::Request<'_>) -> Self {
+        match *request {
+            core::Request::Http {
+                method,
+                target,
+                host,
+            } => Self::Http(types::HttpRequest {
+                method: method.to_owned(),
+                target: target.to_owned(),
+                host: host.map(<[u8]>::to_vec),
+            }),
+            core::Request::Tls {
+                server_name,
+                protocols,
+            } => Self::Tls(types::ClientHello {
+                server_name: server_name.map(<[u8]>::to_vec),
+                protocols: protocols.to_vec(),
+            }),
+            core::Request::Quic {
+                version,
+                destination_id,
+            } => Self::Quic(types::QuicInitial {
+                version,
+                destination_id: destination_id.to_owned(),
+            }),
         }
     }
 }

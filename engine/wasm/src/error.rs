@@ -90,7 +90,7 @@ pub enum LoadError {
     },
     /// It lacks an interface of the contract.
     #[error(
-        "{name} does not export {export}: a policy exports lifecycle and scheduler of equipoise:policy@{VERSION}"
+        "{name} does not export {export}: a policy exports lifecycle and scheduler or request-scheduler of equipoise:policy@{VERSION}"
     )]
     MissingExport {
         /// The policy.

@@ -11,9 +11,11 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Instance, InstancePre, Linker};
 
 use crate::budget::Budget;
-use crate::contract::{self, batch, lifecycle, scheduler};
+use crate::contract::{self, batch, lifecycle, request_scheduler, scheduler};
 use crate::scheduler::ComponentScheduler;
 use crate::{CodeCache, Engine, LoadError, fault, shape};
+
+const REQUEST_SCHEDULER: &str = "request-scheduler";
 
 /// SHA-256 of a component's bytes, shown as 64 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,15 +41,20 @@ pub struct ComponentPolicy {
     digest: Digest,
     pre: InstancePre<Budget>,
     lifecycle: lifecycle::GuestIndices,
-    scheduler: scheduler::GuestIndices,
-    batch: Option<batch::GuestIndices>,
+    door: Door<scheduler::GuestIndices, batch::GuestIndices, request_scheduler::GuestIndices>,
+}
+
+/// Which interfaces decide: `request-scheduler` where a component exports it, else `scheduler` and
+/// perhaps its packed twin.
+pub(crate) enum Door<S, B, R> {
+    Flows(S, Option<B>),
+    Requests(R),
 }
 
 /// The functions of one instance, type-checked.
 pub(crate) struct Exports {
     pub(crate) lifecycle: lifecycle::Guest,
-    pub(crate) scheduler: scheduler::Guest,
-    pub(crate) batch: Option<batch::Guest>,
+    pub(crate) door: Door<scheduler::Guest, batch::Guest, request_scheduler::Guest>,
 }
 
 impl ComponentPolicy {
@@ -90,7 +97,7 @@ impl ComponentPolicy {
 
     /// Whether it exports the packed twin.
     pub fn has_batch(&self) -> bool {
-        self.batch.is_some()
+        matches!(self.door, Door::Flows(_, Some(_)))
     }
 
     fn link(
@@ -109,20 +116,28 @@ impl ComponentPolicy {
             .instantiate_pre(component)
             .map_err(invalid)?;
         let mismatch = |(interface, error)| type_mismatch(name, interface, &error);
-        let batch = component
-            .get_export_index(None, contract::export("batch"))
-            .map(|_| batch::GuestIndices::new(&pre))
-            .transpose()
-            .map_err(|error| mismatch(("batch", error)))?;
+        let lifecycle =
+            lifecycle::GuestIndices::new(&pre).map_err(|error| mismatch(("lifecycle", error)))?;
+        let exports = |interface| has_export(component, interface);
+        let door = if exports(REQUEST_SCHEDULER) {
+            request_scheduler::GuestIndices::new(&pre)
+                .map(Door::Requests)
+                .map_err(|error| mismatch((REQUEST_SCHEDULER, error)))?
+        } else {
+            let batch = exports("batch").then(|| batch::GuestIndices::new(&pre));
+            let batch = batch.transpose();
+            Door::Flows(
+                scheduler::GuestIndices::new(&pre)
+                    .map_err(|error| mismatch(("scheduler", error)))?,
+                batch.map_err(|error| mismatch(("batch", error)))?,
+            )
+        };
         let policy = Self {
             engine: engine.clone(),
             name: String::from(name),
             digest,
-            lifecycle: lifecycle::GuestIndices::new(&pre)
-                .map_err(|error| mismatch(("lifecycle", error)))?,
-            scheduler: scheduler::GuestIndices::new(&pre)
-                .map_err(|error| mismatch(("scheduler", error)))?,
-            batch,
+            lifecycle,
+            door,
             pre,
         };
         let (mut store, instance) = policy.instantiate().map_err(|fault| LoadError::Start {
@@ -147,25 +162,23 @@ impl ComponentPolicy {
         store: &mut Store<Budget>,
         instance: &Instance,
     ) -> Result<Exports, (&'static str, wasmtime::Error)> {
-        let batch = match &self.batch {
-            Some(batch) => Some(
-                batch
-                    .load(&mut *store, instance)
-                    .map_err(|e| ("batch", e))?,
-            ),
-            None => None,
+        let lifecycle = self.lifecycle.load(&mut *store, instance);
+        let lifecycle = lifecycle.map_err(|e| ("lifecycle", e))?;
+        let door = match &self.door {
+            Door::Flows(scheduler, batch) => {
+                let batch = batch
+                    .as_ref()
+                    .map(|batch| batch.load(&mut *store, instance));
+                let batch = batch.transpose().map_err(|e| ("batch", e))?;
+                let scheduler = scheduler.load(&mut *store, instance);
+                Door::Flows(scheduler.map_err(|e| ("scheduler", e))?, batch)
+            }
+            Door::Requests(scheduler) => {
+                let scheduler = scheduler.load(&mut *store, instance);
+                Door::Requests(scheduler.map_err(|e| (REQUEST_SCHEDULER, e))?)
+            }
         };
-        Ok(Exports {
-            lifecycle: self
-                .lifecycle
-                .load(&mut *store, instance)
-                .map_err(|e| ("lifecycle", e))?,
-            scheduler: self
-                .scheduler
-                .load(&mut *store, instance)
-                .map_err(|e| ("scheduler", e))?,
-            batch,
-        })
+        Ok(Exports { lifecycle, door })
     }
 }
 
@@ -191,6 +204,10 @@ impl Policy for ComponentPolicy {
             seed,
         )?;
         Ok(Box::new(started))
+    }
+
+    fn reads_requests(&self) -> bool {
+        matches!(self.door, Door::Requests(_))
     }
 }
 
@@ -272,13 +289,19 @@ fn check_imports(engine: &Engine, component: &Component, name: &str) -> Result<(
     }
 }
 
+fn has_export(component: &Component, interface: &str) -> bool {
+    let index = component.get_export_index(None, contract::export(interface));
+    index.is_some()
+}
+
 /// Finds the interfaces that a policy must have, and tells a missing one from another version's.
 fn check_exports(engine: &Engine, component: &Component, name: &str) -> Result<(), LoadError> {
+    let has_requests = has_export(component, REQUEST_SCHEDULER);
     for interface in ["lifecycle", "scheduler"] {
-        let export = contract::export(interface);
-        if component.get_export_index(None, &export).is_some() {
+        if has_export(component, interface) || has_requests && interface == "scheduler" {
             continue;
         }
+        let export = contract::export(interface);
         let other = format!("equipoise:policy/{interface}@");
         let name = String::from(name);
         let types = component.component_type();

@@ -4,13 +4,14 @@
 //! as many as were asked for, and name servers that may be chosen, is the core's to say.
 
 use equipoise_core::{
-    Fault, Flow, Load, Needs, Parameter, Scheduler, Server, ServerId, ServiceIdentity, Timestamp,
+    Fault, Flow, Load, Needs, Parameter, Request, Scheduler, Server, ServerId, ServiceIdentity,
+    Timestamp,
 };
 use wasmtime::Store;
 
 use crate::budget::Budget;
 use crate::contract;
-use crate::policy::Exports;
+use crate::policy::{Door, Exports};
 use crate::{Engine, fault};
 
 /// Arrivals in one batch: larger ones gain nothing.
@@ -79,7 +80,10 @@ impl ComponentScheduler {
             });
         }
         Ok(Self {
-            batch_limit: exports.batch.as_ref().map_or(0, |_| BATCH_LIMIT),
+            batch_limit: match exports.door {
+                Door::Flows(_, Some(_)) => BATCH_LIMIT,
+                _ => 0,
+            },
             live: Some(Live {
                 store,
                 exports,
@@ -146,16 +150,33 @@ impl Scheduler for ComponentScheduler {
         flow: &Flow,
         changed: Option<&[Load]>,
     ) -> Result<Option<ServerId>, Fault> {
+        self.schedule_request(now, flow, None, changed)
+    }
+
+    #[inline]
+    fn schedule_request(
+        &mut self,
+        now: Timestamp,
+        flow: &Flow,
+        request: Option<&Request<'_>>,
+        changed: Option<&[Load]>,
+    ) -> Result<Option<ServerId>, Fault> {
         self.changed.clear();
         self.changed
             .extend(changed.unwrap_or_default().iter().map(contract::Load::from));
         let answer = self.call(Some(Way::Typed), |live, loads| {
-            live.exports.scheduler.call_schedule(
-                &mut live.store,
-                now.micros(),
-                flow.into(),
-                changed.is_some().then_some(loads),
-            )
+            let changed = changed.is_some().then_some(loads);
+            let (store, now_us) = (&mut live.store, now.micros());
+            match &live.exports.door {
+                Door::Flows(scheduler, _) => {
+                    scheduler.call_schedule(store, now_us, flow.into(), changed)
+                }
+                Door::Requests(scheduler) => {
+                    let request = request.map(contract::Request::from);
+                    let (flow, request) = (flow.into(), request.as_ref());
+                    scheduler.call_schedule(store, now_us, flow, request, changed)
+                }
+            }
         })?;
         Ok(answer.map(ServerId))
     }
@@ -168,9 +189,9 @@ impl Scheduler for ComponentScheduler {
         if self.batch_limit == 0 {
             return Err(failed("this policy has no packed twin"));
         }
-        let given = self.call(Some(Way::Packed), |live, _| match &live.exports.batch {
-            Some(batch) => batch.call_run(&mut live.store, keys, events),
-            None => Ok(Vec::new()),
+        let given = self.call(Some(Way::Packed), |live, _| match &live.exports.door {
+            Door::Flows(_, Some(batch)) => batch.call_run(&mut live.store, keys, events),
+            _ => Ok(Vec::new()),
         })?;
         answers.extend_from_slice(&given);
         Ok(())

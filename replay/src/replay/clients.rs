@@ -5,7 +5,7 @@
 
 use equipoise_core::{Address, FlowId, Packet};
 
-use crate::trace::{Event, TracePacket};
+use crate::trace::{Asked, Event, TracePacket};
 use crate::track::{Direction, Told};
 
 /// The most copies of a client: as many as the first octet of an IPv4 address can tell apart.
@@ -37,8 +37,8 @@ impl Clients {
         std::mem::swap(batch, &mut self.spare);
         batch.clear();
         for place in 0..self.spare.len() {
-            match self.spare[place] {
-                Event::Packet(packet) => {
+            match &self.spare[place] {
+                &Event::Packet(packet) => {
                     let is_from_client = self.is_from_client(&packet);
                     batch.extend(
                         (0..self.times).map(|copy| {
@@ -46,7 +46,11 @@ impl Clients {
                         }),
                     );
                 }
-                Event::Told(told) => {
+                Event::Asked(asked) => {
+                    let copies = 0..self.times;
+                    batch.extend(copies.map(|copy| Event::Asked(self.asked_of(asked, copy))));
+                }
+                &Event::Told(told) => {
                     let is_low = self.is_low.get(told.flow.0 as usize) == Some(&true);
                     batch.extend(
                         (0..self.times).map(|copy| Event::Told(self.told_of(&told, is_low, copy))),
@@ -73,9 +77,16 @@ impl Clients {
         let mut copied = *packet;
         shift(&mut copied.packet, is_from_client, copy);
         copied.observed.flow = self.copy_of(packet.observed.flow, copy);
-        let before = (packet.observed.connection - 1) * u64::from(self.times);
-        copied.observed.connection = before + u64::from(copy) + 1;
+        copied.observed.connection = self.connection_of(packet.observed.connection, copy);
         copied
+    }
+
+    fn asked_of(&self, asked: &Asked, copy: u32) -> Asked {
+        Asked {
+            flow: self.copy_of(asked.flow, copy),
+            connection: self.connection_of(asked.connection, copy),
+            ..asked.clone()
+        }
     }
 
     fn told_of(&self, told: &Told, is_from_client: bool, copy: u32) -> Told {
@@ -83,6 +94,10 @@ impl Clients {
         shift(&mut copied.sample, is_from_client, copy);
         copied.flow = self.copy_of(told.flow, copy);
         copied
+    }
+
+    fn connection_of(&self, connection: u64, copy: u32) -> u64 {
+        (connection - 1) * u64::from(self.times) + u64::from(copy) + 1
     }
 
     /// There are fewer: a flow takes more memory than that leaves.

@@ -262,7 +262,7 @@ impl Facts<'_> {
         let distribution = Distribution::from_counts(&counts);
         let timeline_end = facts.end(axis(self.options.time_scale), end);
         let (reasons, refused) = (facts.reasons(), facts.refused());
-        let ignored_packets = facts.ignored();
+        let (ignored_packets, first_requests) = (facts.ignored(), facts.first_requests());
         let servers = facts.servers.into_iter().zip(configs).enumerate();
         ServiceRun {
             service: service.config.key.to_string(),
@@ -276,6 +276,7 @@ impl Facts<'_> {
             reasons,
             refused,
             ignored_packets,
+            first_requests,
             overloaded_answers: facts.overloaded_answers,
             servers: servers
                 .map(|(id, (facts, config))| {

@@ -47,6 +47,10 @@ impl Reading {
     }
 
     fn prepare(&mut self, batch: &mut Vec<Event>) {
+        // Only what was asked for first is of interest here.
+        if let Some(requests) = self.trace.requests() {
+            requests.finished(|_| {});
+        }
         self.watch.mark(batch);
         self.clients.multiply(batch);
         self.trace

@@ -21,6 +21,10 @@ use side::{Reading, Side};
 
 /// A connection that may hold requests.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says something of its own"
+)]
 pub(super) struct Exchange {
     connection: u64,
     flow: FlowId,
@@ -34,6 +38,8 @@ pub(super) struct Exchange {
     is_sure: bool,
     /// Nothing was lost of the responses since the last that was matched.
     answers_are_sure: bool,
+    /// It was told what was asked for first, or that this cannot be known.
+    has_told_first: bool,
     /// The last request asks for another protocol.
     may_switch: bool,
 }
@@ -51,6 +57,7 @@ impl Exchange {
             requests: 0,
             is_sure: client.is_some(),
             answers_are_sure: client.is_some() || server.is_some(),
+            has_told_first: false,
             may_switch: false,
         }
     }
@@ -58,6 +65,11 @@ impl Exchange {
     /// Nothing more is to come of it.
     pub(super) fn is_over(&self) -> bool {
         self.client.reading == Reading::Over && self.pending.is_empty()
+    }
+
+    /// What was asked for first is told, or that it cannot be known.
+    pub(super) const fn has_told_first(&self) -> bool {
+        self.has_told_first
     }
 
     /// What it takes in memory.
@@ -117,6 +129,7 @@ impl Exchange {
     /// Gives up both directions for want of memory.
     pub(super) fn give_up(&mut self, out: &mut Out) {
         out.counts.add(Reason::Memory);
+        self.tell_none(out);
         self.close_client(out);
         self.close_server(false, out);
     }
@@ -231,6 +244,7 @@ impl Exchange {
             Direction::ToServer => {
                 self.is_sure = false;
                 self.request_sent(false, out);
+                self.tell_none(out);
             }
             Direction::ToClient => {
                 self.answers_are_sure = false;
@@ -248,7 +262,10 @@ impl Exchange {
     fn stop_reading(&mut self, from: Direction, reason: Reason, out: &mut Out) {
         out.counts.add(reason);
         match from {
-            Direction::ToServer => self.close_client(out),
+            Direction::ToServer => {
+                self.tell_none(out);
+                self.close_client(out);
+            }
             Direction::ToClient => self.close_server(false, out),
         }
     }

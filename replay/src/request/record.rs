@@ -1,6 +1,6 @@
 //! What is told of one request.
 
-use equipoise_core::{FlowId, Timestamp};
+use equipoise_core::{self as engine, FlowId, Timestamp};
 
 /// A request: of HTTP each one, of TLS and QUIC what opens the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,27 @@ pub enum Content {
     Tls(Hello),
     /// A QUIC handshake.
     Quic(Initial),
+}
+
+impl Content {
+    /// As policies see it.
+    pub fn asked(&self) -> engine::Request<'_> {
+        match self {
+            Self::Http(http) => engine::Request::Http {
+                method: http.method(),
+                target: http.target(),
+                host: http.host(),
+            },
+            Self::Tls(hello) => engine::Request::Tls {
+                server_name: hello.server_name.as_deref(),
+                protocols: &hello.protocols,
+            },
+            Self::Quic(initial) => engine::Request::Quic {
+                version: initial.version,
+                destination_id: &initial.destination_id,
+            },
+        }
+    }
 }
 
 /// A request of HTTP/1.x and what came of it.

@@ -19,6 +19,16 @@ pub(crate) struct Plan {
     pub(crate) directors: Option<Directors>,
 }
 
+impl Plan {
+    /// Policies that take over.
+    pub(crate) fn policies(&self) -> impl Iterator<Item = &Chosen> {
+        self.events.iter().filter_map(|event| match &event.action {
+            Action::Policy(chosen) => Some(&**chosen),
+            _ => None,
+        })
+    }
+}
+
 /// One event.
 #[derive(Clone)]
 pub(crate) struct PlannedEvent {

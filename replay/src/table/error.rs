@@ -14,6 +14,11 @@ pub enum TableError {
         /// What is not there.
         missing: String,
     },
+    /// A table of requests.
+    #[error(
+        "it is a table of requests (`extract --requests`), which holds no packets: give the captures, or what `extract` writes of them without --requests"
+    )]
+    Requests,
     /// A table of another version of this program.
     #[error("its version is {found}, read is {accepted}: extract the captures again")]
     Version {

@@ -1,16 +1,18 @@
 //! What a table says of the trace as a whole, in the metadata of the file: JSON with a version.
 
+use equipoise_reports::model::Selection;
 use serde::{Deserialize, Serialize};
 
 use super::TableError;
 use crate::decode::{Decoder, Skipped, TunnelPorts, Tunnels};
+use crate::summary;
 use crate::trace::{CaptureFacts, Totals, Trace};
 
 /// The version that is written and read.
 const SCHEMA: &str = "equipoise.table/1";
 
 /// The facts of a trace.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Facts {
     schema: String,
     tunnels: Looked,
@@ -28,9 +30,20 @@ pub(crate) struct Facts {
     #[serde(default)]
     retimed_most_ns: u64,
     without_time: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) selection: Option<Part>,
     pub(crate) captures: Vec<Captured>,
     /// Why captures could not be read to their end.
     pub(crate) errors: Vec<String>,
+}
+
+/// What of the captures a table holds, where that is not all.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Part {
+    #[serde(flatten)]
+    pub(crate) taken: Selection,
+    /// Chose the connections.
+    seed: u64,
 }
 
 /// Where a segment ends in the file, and the checksum of its bytes. It begins where the one before
@@ -110,6 +123,7 @@ impl Facts {
             retimed: totals.retimed,
             retimed_most_ns: totals.retimed_most_ns,
             without_time: totals.without_time,
+            selection: Part::of(trace),
             captures: captures.collect(),
             errors,
         }
@@ -161,6 +175,37 @@ impl Facts {
             retimed: self.retimed,
             retimed_most_ns: self.retimed_most_ns,
             without_time: self.without_time,
+        }
+    }
+}
+
+impl Part {
+    fn of(trace: &Trace) -> Option<Self> {
+        let seed = match trace.selector() {
+            Some(selector) => selector.selection().seed,
+            None => trace.part()?.seed,
+        };
+        Some(Self {
+            taken: summary::selection(trace)?,
+            seed,
+        })
+    }
+
+    /// What is left where a part of it was taken.
+    pub(crate) fn and(self, further: Selection, seed: u64) -> Selection {
+        let taken = self.taken;
+        let ends = [taken.to_ns, further.to_ns];
+        Selection {
+            from_ns: taken.from_ns.max(further.from_ns),
+            to_ns: ends.into_iter().flatten().min(),
+            outside_packets: taken.outside_packets + further.outside_packets,
+            // The same seed chooses the same connections again.
+            share: if seed == self.seed {
+                taken.share.min(further.share)
+            } else {
+                taken.share * further.share
+            },
+            unsampled_packets: taken.unsampled_packets + further.unsampled_packets,
         }
     }
 }

@@ -15,7 +15,7 @@ use parquet::file::serialized_reader::SerializedPageReader;
 use super::facts::{Extent, Facts};
 use super::pages::{self, Bits, Column, File, Numbers, Texts, Values};
 use super::segment::{Row, Segment, Stored};
-use super::{LARGEST_SEGMENT, TableError, schema};
+use super::{LARGEST_SEGMENT, TableError, requests, schema};
 use crate::capture::Content;
 
 /// A table being read.
@@ -342,12 +342,13 @@ fn begun(begins_row: &[bool], rows: usize) -> Result<Vec<Stored>, String> {
 
 fn facts_of(metadata: &ParquetMetaData) -> Result<Facts, TableError> {
     let pairs = metadata.file_metadata().key_value_metadata();
-    let pair = pairs
-        .into_iter()
-        .flatten()
-        .find(|pair| pair.key == schema::FACTS_KEY);
+    let pairs = pairs.map_or(&[][..], Vec::as_slice);
+    let pair = pairs.iter().find(|pair| pair.key == schema::FACTS_KEY);
     match pair.and_then(|pair| pair.value.as_deref()) {
         Some(json) => Facts::from_json(json),
+        None if pairs.iter().any(|pair| pair.key == requests::FACTS_KEY) => {
+            Err(TableError::Requests)
+        }
         None => Err(TableError::Foreign {
             missing: format!("the metadata {}", schema::FACTS_KEY),
         }),

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::facts::Extent;
 use super::segment::{Row, Segment, Stored, Summary};
-use super::{Reader, TableError, Writer};
+use super::write::Writer;
+use super::{Reader, TableError};
 use crate::capture::{Content, Source};
 use crate::track::{Basis, Close, Traffic};
 
@@ -38,7 +39,9 @@ fn written(segments: &[Segment]) -> Vec<u8> {
     }
     let packets = segments.iter().map(Segment::len).sum();
     writer
-        .finish(|segments| Ok(facts(packets, &segments)))
+        .finish(super::schema::FACTS_KEY, |segments| {
+            Ok(facts(packets, &segments))
+        })
         .unwrap();
     bytes
 }

@@ -1,12 +1,15 @@
 //! Segments to a Parquet file: one row group each.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use crc32fast::Hasher;
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::schema::types::Type;
 
 use super::facts::Extent;
 use super::schema;
@@ -20,15 +23,25 @@ pub(super) struct Writer<W: Write + Send> {
 }
 
 impl<W: Write + Send> Writer<W> {
+    /// A table of connections.
     pub(super) fn new(out: W) -> io::Result<Self> {
+        let schema = schema::schema().map_err(io::Error::other)?;
+        Self::with(out, schema, schema::properties())
+    }
+
+    /// A table of whatever columns.
+    pub(super) fn with(
+        out: W,
+        schema: Arc<Type>,
+        properties: Arc<WriterProperties>,
+    ) -> io::Result<Self> {
         let out = Watched {
             out,
             error: None,
             length: 0,
             checksum: Hasher::new(),
         };
-        let file = schema::schema()
-            .and_then(|schema| SerializedFileWriter::new(out, schema, schema::properties()));
+        let file = SerializedFileWriter::new(out, schema, properties);
         Ok(Self {
             file: file.map_err(io::Error::other)?,
             segments: Vec::new(),
@@ -37,7 +50,19 @@ impl<W: Write + Send> Writer<W> {
 
     /// Writes a segment and what its rows say besides.
     pub(super) fn write(&mut self, segment: &Segment, summaries: &[Summary]) -> io::Result<()> {
-        let written = self.write_group(segment, summaries);
+        let number = self.segments.len() as u32;
+        self.write_group(|group| {
+            write_rows(group, number, &segment.rows, summaries)?;
+            write_packets(group, segment)
+        })
+    }
+
+    /// Writes the next row group, which is a segment of the file: `fill` writes every column.
+    pub(super) fn write_group(
+        &mut self,
+        fill: impl FnOnce(&mut Group<'_, W>) -> Result<(), ParquetError>,
+    ) -> io::Result<()> {
+        let written = self.filled(fill);
         let written = written.and_then(|()| Ok(self.file.flush()?));
         let out = self.file.inner_mut();
         self.segments.push(Extent {
@@ -47,13 +72,14 @@ impl<W: Write + Send> Writer<W> {
         self.outcome(written)
     }
 
-    /// Writes what `facts` makes of the segments, and ends the file.
+    /// Writes what `facts` makes of the segments into the metadata, and ends the file.
     pub(super) fn finish(
         mut self,
+        key: &str,
         facts: impl FnOnce(Vec<Extent>) -> serde_json::Result<String>,
     ) -> io::Result<()> {
         let facts = facts(std::mem::take(&mut self.segments))?;
-        let facts = KeyValue::new(schema::FACTS_KEY.to_owned(), facts);
+        let facts = KeyValue::new(key.to_owned(), facts);
         self.file.append_key_value_metadata(facts);
         let written = self.file.finish().map(|_| ());
         self.outcome(written)
@@ -65,21 +91,18 @@ impl<W: Write + Send> Writer<W> {
         written.map_err(|error| said.unwrap_or_else(|| io::Error::other(error)))
     }
 
-    fn write_group(
+    fn filled(
         &mut self,
-        segment: &Segment,
-        summaries: &[Summary],
+        fill: impl FnOnce(&mut Group<'_, W>) -> Result<(), ParquetError>,
     ) -> Result<(), ParquetError> {
-        let number = self.segments.len() as u32;
         let mut group = self.file.next_row_group()?;
-        write_rows(&mut group, number, &segment.rows, summaries)?;
-        write_packets(&mut group, segment)?;
+        fill(&mut group)?;
         group.close()?;
         Ok(())
     }
 }
 
-type Group<'a, W> = SerializedRowGroupWriter<'a, Watched<W>>;
+pub(super) type Group<'a, W> = SerializedRowGroupWriter<'a, Watched<W>>;
 
 /// The columns before `packets`, in the order of the schema.
 fn write_rows<W: Write + Send>(
@@ -186,7 +209,7 @@ fn write_packets<W: Write + Send>(
 }
 
 /// Writes the next column of the schema; `repeated` are the repetition levels of a list.
-fn put<T: DataType, W: Write + Send>(
+pub(super) fn put<T: DataType, W: Write + Send>(
     group: &mut Group<'_, W>,
     values: impl Iterator<Item = Option<T::T>>,
     repeated: Option<&[i16]>,
@@ -227,7 +250,7 @@ pub(super) fn close_name(close: Close) -> &'static str {
 
 /// Sums up what is written, and keeps what the system said when it failed, which the crate turns
 /// into text.
-struct Watched<W> {
+pub(super) struct Watched<W> {
     out: W,
     error: Option<io::Error>,
     length: u64,

@@ -44,6 +44,14 @@ pub(super) struct Reader {
     bytes_read: u64,
 }
 
+/// Who takes packets from a reader.
+pub(super) trait Take {
+    /// Whether a packet of that time may be given now.
+    fn fits(&self, clock: Timestamp) -> bool;
+    /// Takes a packet that fits.
+    fn take(&mut self, clock: Timestamp, head: &Head, frame: Option<&Frame<'_>>);
+}
+
 /// A packet that waits for its turn.
 pub(super) struct Head {
     pub(super) number: u64,
@@ -120,27 +128,29 @@ impl Reader {
         Ok(())
     }
 
-    /// Gives packet after packet to `take`, with their frames where `FRAMES` says so (a reader is
-    /// always asked one way: a frame that nobody wants need not be in memory), until that leaves one, which waits as the head, or until
-    /// the end, where the capture is closed. Whether a packet waits.
+    /// Gives packet after packet to `taker`, with their frames where `FRAMES` says so (a reader is
+    /// always asked one way: a frame that nobody wants need not be in memory), until one does not
+    /// fit, which waits as the head, or until the end, where the capture is closed. Whether a
+    /// packet waits.
     #[inline]
     pub(super) fn read<const FRAMES: bool>(
         &mut self,
         decoder: Decoder,
         totals: &mut Totals,
-        mut take: impl FnMut(Timestamp, &Head, Option<&Frame<'_>>) -> bool,
+        mut taker: impl Take,
     ) -> Result<bool, CaptureError> {
         if let Some(head) = self.head.take() {
-            let frame = self.kept.as_ref().filter(|_| FRAMES);
-            let frame = frame.map(|kept| kept.frame(&head));
-            if !take(self.clock, &head, frame.as_ref()) {
+            if !taker.fits(self.clock) {
                 self.head = Some(head);
                 return Ok(true);
             }
             count(&mut self.facts, &mut self.last_ns, totals, self.uncounted);
             count_retimed(self.clock, &head, totals);
+            let frame = self.kept.as_ref().filter(|_| FRAMES);
+            let frame = frame.map(|kept| kept.frame(&head));
+            taker.take(self.clock, &head, frame.as_ref());
         }
-        let outcome = self.read_on::<FRAMES>(decoder, totals, take);
+        let outcome = self.read_on::<FRAMES>(decoder, totals, taker);
         if !matches!(outcome, Ok(true)) {
             self.bytes_read = self.bytes().0;
             let closed = self.capture.take();
@@ -154,7 +164,7 @@ impl Reader {
         &mut self,
         decoder: Decoder,
         totals: &mut Totals,
-        mut take: impl FnMut(Timestamp, &Head, Option<&Frame<'_>>) -> bool,
+        mut taker: impl Take,
     ) -> Result<bool, CaptureError> {
         let Some(capture) = &mut self.capture else {
             return Ok(false);
@@ -169,40 +179,43 @@ impl Reader {
                 raw_time_ns: frame.time_ns,
                 decoded,
             };
+            if !taker.fits(clock) {
+                match decoder.decode(frame.link_type, frame.bytes, frame.original_length) {
+                    Ok(packet) => {
+                        // What waits is counted when it is taken.
+                        self.clock = clock;
+                        self.uncounted = counted;
+                        if FRAMES {
+                            self.kept.get_or_insert_default().keep(&frame);
+                        }
+                        self.head = Some(head(packet));
+                        return Ok(true);
+                    }
+                    Err(skipped) => *totals.skipped.entry(skipped).or_default() += 1,
+                }
+                count(&mut self.facts, &mut self.last_ns, totals, counted);
+                continue;
+            }
+            count(&mut self.facts, &mut self.last_ns, totals, counted);
+            let content = if FRAMES { Some(&frame) } else { None };
             // Each way has its own head, taken where it lies: a copy would wait for what has just
-            // been written. What waits is counted when it is taken.
+            // been written.
             if let Some(packet) = decoder.decode_plain(frame.link_type, frame.bytes) {
                 let head = head(packet);
                 self.clock = clock;
-                if !take(clock, &head, if FRAMES { Some(&frame) } else { None }) {
-                    if FRAMES {
-                        self.kept.get_or_insert_default().keep(&frame);
-                    }
-                    self.uncounted = counted;
-                    self.head = Some(head);
-                    return Ok(true);
-                }
-                count(&mut self.facts, &mut self.last_ns, totals, counted);
                 count_retimed(clock, &head, totals);
+                taker.take(clock, &head, content);
                 continue;
             }
             match decoder.decode_fully(frame.link_type, frame.bytes, frame.original_length) {
                 Ok(packet) => {
                     let head = head(packet);
                     self.clock = clock;
-                    if !take(clock, &head, if FRAMES { Some(&frame) } else { None }) {
-                        if FRAMES {
-                            self.kept.get_or_insert_default().keep(&frame);
-                        }
-                        self.uncounted = counted;
-                        self.head = Some(head);
-                        return Ok(true);
-                    }
                     count_retimed(clock, &head, totals);
+                    taker.take(clock, &head, content);
                 }
                 Err(skipped) => *totals.skipped.entry(skipped).or_default() += 1,
             }
-            count(&mut self.facts, &mut self.last_ns, totals, counted);
         }
         Ok(false)
     }

@@ -30,7 +30,7 @@ impl Seen {
     ) -> Option<Self> {
         let (flow, connection) = match observed {
             Some(observed) => (observed.flow, observed.connection),
-            None => tracker.carrier(&head.decoded.packet)?,
+            None => tracker.carrier()?,
         };
         Some(Self {
             capture,

@@ -6,15 +6,16 @@
 use equipoise_core::Timestamp;
 
 use super::reader::Head;
-use super::{CaptureFacts, CaptureView, Totals};
+use super::{CaptureFacts, CaptureView, Totals, Trace};
 use crate::capture::{CaptureError, Source, Warning};
 use crate::decode::{Decoder, TunnelPorts, Tunnels};
-use crate::table::{Facts, Reader, Segment, TableError};
+use crate::table::{Facts, Part, Reader, Segment, TableError};
 
 pub(super) struct Table {
     name: String,
     size: u64,
     decoder: Decoder,
+    part: Option<Part>,
     reader: Reader,
     segment: Segment,
     next: usize,
@@ -33,6 +34,13 @@ struct Captured {
     name: String,
     facts: CaptureFacts,
     warning: Option<Warning>,
+}
+
+impl Trace {
+    /// What of its captures a table was made of, where that is not all.
+    pub(crate) fn part(&self) -> Option<Part> {
+        self.table.as_ref()?.part
+    }
 }
 
 impl Table {
@@ -74,6 +82,7 @@ impl Table {
             name,
             size,
             decoder: facts.decoder(),
+            part: facts.selection,
             reader,
             segment: Segment::default(),
             next: 0,

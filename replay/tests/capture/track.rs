@@ -84,7 +84,7 @@ fn open(sources: &[Source]) -> Trace {
 fn packets(events: &[Event]) -> Vec<TracePacket> {
     let packet = |event: &Event| match event {
         Event::Packet(packet) => Some(*packet),
-        Event::Told(_) => None,
+        Event::Told(_) | Event::Asked(_) => None,
     };
     events.iter().filter_map(packet).collect()
 }

@@ -1,11 +1,12 @@
 //! Made conversations: frames, what is read of them, and captures cut at any byte.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use equipoise_core::Timestamp;
 use equipoise_replay::capture::Source;
 use equipoise_replay::decode::Decoder;
-use equipoise_replay::request::{Content, Counts, Limits, Request, Requests, Whose};
+use equipoise_replay::request::{Content, Counts, First, Limits, Request, Requests, Whose};
 use equipoise_replay::trace::Trace;
 use equipoise_replay::track::Tracker;
 
@@ -167,9 +168,13 @@ impl Reading {
         self.requests
             .finished(|request| requests.push(request.clone()));
         requests.sort_by_key(|request| (request.connection, request.number));
-        let firsts = self.requests.firsts().count();
+        let firsts: Vec<First> = self.requests.firsts().collect();
         let is_first = |request: &&Request| request.is_first;
-        assert_eq!(firsts, requests.iter().filter(is_first).count());
+        let known = firsts.iter().filter(|first| first.content.is_some());
+        assert_eq!(known.count(), requests.iter().filter(is_first).count());
+        // Whether known or not, it is told once of each connection.
+        let connections: BTreeSet<u64> = firsts.iter().map(|first| first.connection).collect();
+        assert_eq!(connections.len(), firsts.len());
         assert_eq!(self.requests.memory(), 0);
         (requests, self.requests.counts().clone())
     }
@@ -206,14 +211,21 @@ pub(crate) fn lines(requests: &[Request]) -> Vec<String> {
     requests.iter().map(line).collect()
 }
 
-/// Segments as a capture.
+/// Segments as a capture, a second each.
 fn capture(segments: &[Segment]) -> Vec<Vec<u8>> {
+    capture_at((0..).zip(segments))
+}
+
+/// Segments as a capture, with their seconds: its header and its records.
+pub(crate) fn capture_at<'a>(
+    segments: impl IntoIterator<Item = (u32, &'a Segment)>,
+) -> Vec<Vec<u8>> {
     let header = [0xa1b2_3c4d_u32, 0x0004_0002, 0, 0, 0x0004_0000, 101];
     let mut records = vec![header.iter().flat_map(|word| word.to_le_bytes()).collect()];
-    for (number, segment) in segments.iter().enumerate() {
+    for (number, (second, segment)) in segments.into_iter().enumerate() {
         let frame = segment.frame(number);
         let length = 40 + segment.payload.len() as u32;
-        let words = [number as u32, 0, frame.len() as u32, length];
+        let words = [second, 0, frame.len() as u32, length];
         let mut record: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         record.extend(frame);
         records.push(record);

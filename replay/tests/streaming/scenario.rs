@@ -389,7 +389,7 @@ pub(crate) fn shop_with(policies: &[&str], persistent: bool, text: &str) -> Repo
     run(&sources, &written, &scenario(text), &mut ()).unwrap().0
 }
 
-pub(crate) const ALL: [&str; 15] = [
+pub(crate) const ALL: [&str; 16] = [
     "rr",
     "wrr",
     "lc",
@@ -405,6 +405,7 @@ pub(crate) const ALL: [&str; 15] = [
     "ovf",
     "twos",
     "rendezvous",
+    "url_hash",
 ];
 
 #[test]

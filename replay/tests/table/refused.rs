@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use equipoise_replay::capture::Source;
 use equipoise_replay::decode::{Decoder, TunnelPorts, Tunnels};
-use equipoise_replay::table::{self, Format};
+use equipoise_replay::table::{self, Format, Options, Rows};
 use equipoise_replay::trace::Trace;
 use equipoise_replay::track::Tracker;
 use parquet::file::metadata::KeyValue;
@@ -12,12 +12,19 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
-use crate::{SHORT, extracted, made, read};
+use crate::{SHORT, connections, extracted, made, odd, read, requests};
 
 const INNER: Decoder = Decoder {
     tunnels: Tunnels::Inner,
     ports: TunnelPorts::NONE,
 };
+
+fn looking(decoder: Decoder) -> Options {
+    Options {
+        decoder,
+        ..connections(SHORT)
+    }
+}
 
 /// A Parquet file of another program, with the metadata that makes a table or without it.
 fn foreign(facts: Option<&str>) -> Vec<u8> {
@@ -83,17 +90,35 @@ fn what_cannot_be_read_is_told() {
     insta::assert_snapshot!(texts.join("\n"));
 }
 
+#[test]
+fn a_table_of_requests_is_no_trace_and_a_table_has_none() {
+    let bytes = requests::table(&odd::captures(1, 200), SHORT).0;
+    let requests = [Source::from_bytes("requests.parquet", bytes)];
+    let error = read(&requests, Tracker::default()).err().unwrap();
+    insta::assert_snapshot!(error, @"cannot read the table requests.parquet: it is a table of requests (`extract --requests`), which holds no packets: give the captures, or what `extract` writes of them without --requests");
+    let table = [Source::from_bytes(
+        "a.parquet",
+        extracted(&made::captures(2, 1, 300), SHORT),
+    )];
+    let options = Options {
+        rows: Rows::Requests,
+        ..connections(Format::Csv)
+    };
+    let error = table::extract(&table, options, Vec::new(), &mut ()).unwrap_err();
+    insta::assert_snapshot!(error, @"a table of connections holds no payload: extract the requests of the captures that it was made of");
+}
+
 /// What was looked into stays looked into.
 #[test]
 fn a_table_of_inner_packets_is_read_as_such() {
     let sources = made::captures(2, 1, 300);
     let mut bytes = Vec::new();
-    table::extract(&sources, INNER, SHORT, &mut bytes, &mut ()).unwrap();
+    table::extract(&sources, looking(INNER), &mut bytes, &mut ()).unwrap();
     let table = [Source::from_bytes("inner", bytes)];
     for decoder in [Decoder::default(), INNER] {
         Trace::open(&table, decoder, Tracker::default()).unwrap();
         let mut again = Vec::new();
-        table::extract(&table, decoder, SHORT, &mut again, &mut ()).unwrap();
+        table::extract(&table, looking(decoder), &mut again, &mut ()).unwrap();
         assert!(String::from_utf8_lossy(&again).contains(r#""tunnels":"inner""#));
     }
     let outer = Decoder {
@@ -134,12 +159,21 @@ fn a_damaged_segment_ends_the_trace() {
 #[test]
 fn a_full_disk_is_told() {
     let sources = made::captures(2, 1, 9_000);
-    for format in [SHORT, Format::Csv] {
+    for (rows, format) in [
+        (Rows::Connections, SHORT),
+        (Rows::Connections, Format::Csv),
+        (Rows::Requests, SHORT),
+        (Rows::Requests, Format::Csv),
+    ] {
         let full = std::fs::File::options()
             .write(true)
             .open("/dev/full")
             .unwrap();
-        let error = table::extract(&sources, Decoder::default(), format, full, &mut ());
+        let options = Options {
+            rows,
+            ..connections(format)
+        };
+        let error = table::extract(&sources, options, full, &mut ());
         insta::allow_duplicates! {
             insta::assert_snapshot!(error.unwrap_err(), @"cannot write the table: No space left on device (os error 28)");
         }

@@ -38,6 +38,10 @@ pub struct ServiceRun {
     pub refused: BTreeMap<String, u64>,
     /// Packets of the service that could not create a connection and belonged to none, by kind.
     pub ignored_packets: BTreeMap<String, u64>,
+    /// Connections by what their clients asked for first, where the policy reads requests: `http`,
+    /// `tls`, `quic`, or `none` that can be read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub first_requests: BTreeMap<String, u64>,
     /// Answers that named an overloaded server; they were followed.
     pub overloaded_answers: u64,
     /// One for each real server, in the order in which they were added.

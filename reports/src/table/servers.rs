@@ -137,6 +137,10 @@ fn notes(service: &ServiceRun, scales: &Scales) -> Vec<String> {
             counted(refused, "connection")
         ));
     }
+    if !service.first_requests.is_empty() {
+        let requests = by_reason(&service.first_requests);
+        notes.push(format!("first requests: {requests}"));
+    }
     if service.overloaded_answers > 0 {
         let n = count(service.overloaded_answers);
         notes.push(format!("answered an overloaded server: {n}"));

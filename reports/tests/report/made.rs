@@ -296,6 +296,7 @@ fn run(policy: &str, seed: u64, servers: usize, clock: Clock) -> Run {
             reasons: [(Reason::Scheduled, spread.connections)].into(),
             refused: BTreeMap::new(),
             ignored_packets: counts(&[("mid-stream", 12), ("rst", 3)]),
+            first_requests: BTreeMap::new(),
             overloaded_answers: 0,
             servers: rows,
             timeline: Some(recorder.finish(if axis == Axis::Time { end } else { 612 })),

@@ -8,6 +8,10 @@ extern crate alloc;
 
 mod bindings;
 mod convert;
+#[cfg(not(reads_requests))]
+mod flows;
+#[cfg(reads_requests)]
+mod requests;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -18,7 +22,7 @@ use dlmalloc::GlobalDlmalloc;
 use equipoise_schedulers::sdk::{Algorithm, Instance};
 
 use bindings::equipoise::policy::types;
-use bindings::exports::equipoise::policy::{batch, lifecycle, scheduler};
+use bindings::exports::equipoise::policy::lifecycle;
 
 include!(concat!(env!("OUT_DIR"), "/policy.rs"));
 
@@ -48,30 +52,6 @@ impl lifecycle::Guest for Component {
         if let Some(instance) = &mut *INSTANCE.0.borrow_mut() {
             instance.set_servers(servers.into_iter().map(Into::into).collect());
         }
-    }
-}
-
-/// A call before `configure` breaks the contract, and finds no destination.
-impl scheduler::Guest for Component {
-    fn schedule(
-        now_us: u64,
-        flow: types::Flow,
-        changed: Option<Vec<types::Load>>,
-    ) -> Option<types::ServerId> {
-        let mut instance = INSTANCE.0.borrow_mut();
-        let changed = changed.into_iter().flatten().map(Into::into);
-        let server = instance.as_mut()?.schedule(now_us, &flow.into(), changed)?;
-        Some(server.0)
-    }
-}
-
-impl batch::Guest for Component {
-    fn run(keys: Vec<u64>, events: Vec<u32>) -> Vec<u32> {
-        let mut answers = Vec::new();
-        if let Some(instance) = &mut *INSTANCE.0.borrow_mut() {
-            instance.run(&keys, &events, &mut answers);
-        }
-        answers
     }
 }
 

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use equipoise_core::batch::{KIND_SHIFT, Kind, LOCAL, NO_DESTINATION, PLACE_MASK};
 use equipoise_core::{
-    Address, Flow, Load, Needs, Parameter, Protocol, STATUS_OVERLOADED, Server, ServerId,
+    Address, Flow, Load, Needs, Parameter, Protocol, Request, STATUS_OVERLOADED, Server, ServerId,
     ServiceIdentity,
 };
 
@@ -59,6 +59,34 @@ impl<A: Algorithm> Instance<A> {
         flow: &Flow,
         changed: impl IntoIterator<Item = Load>,
     ) -> Option<ServerId> {
+        self.take_changes(changed);
+        self.now_us = now_us;
+        let arrival = arrival_of(now_us, flow);
+        let place = self.algorithm.schedule(&self.servers, &arrival)?;
+        self.servers.get(place).map(|server| server.id)
+    }
+
+    /// `request-scheduler.schedule`, as [`Instance::schedule`].
+    pub fn schedule_request(
+        &mut self,
+        now_us: u64,
+        flow: &Flow,
+        request: Option<&Request<'_>>,
+        changed: impl IntoIterator<Item = Load>,
+    ) -> Option<ServerId> {
+        let Some(request) = request else {
+            return self.schedule(now_us, flow, changed);
+        };
+        self.take_changes(changed);
+        self.now_us = now_us;
+        let arrival = arrival_of(now_us, flow);
+        let (servers, algorithm) = (&self.servers, &mut self.algorithm);
+        let place = algorithm.schedule_request(servers, &arrival, request)?;
+        servers.get(place).map(|server| server.id)
+    }
+
+    #[inline]
+    fn take_changes(&mut self, changed: impl IntoIterator<Item = Load>) {
         for load in changed {
             if let Some(place) = self.servers.place(load.server) {
                 self.recount(place, |server| {
@@ -68,18 +96,6 @@ impl<A: Algorithm> Instance<A> {
                 self.flag(place, load.status);
             }
         }
-        self.now_us = now_us;
-        let arrival = Arrival {
-            now_us,
-            client: flow.client,
-            client_port: flow.client_port,
-            destination: flow.destination,
-            destination_port: flow.destination_port,
-            protocol: flow.protocol,
-            mark: flow.mark,
-        };
-        let place = self.algorithm.schedule(&self.servers, &arrival)?;
-        self.servers.get(place).map(|server| server.id)
     }
 
     /// `batch.run`: appends one answer for each arrival. Reserved kinds, places out of range and
@@ -169,6 +185,19 @@ impl<A: Algorithm> Instance<A> {
             server.status = status;
             self.algorithm.flag_changed(place, server);
         }
+    }
+}
+
+#[inline]
+fn arrival_of(now_us: u64, flow: &Flow) -> Arrival {
+    Arrival {
+        now_us,
+        client: flow.client,
+        client_port: flow.client_port,
+        destination: flow.destination,
+        destination_port: flow.destination_port,
+        protocol: flow.protocol,
+        mark: flow.mark,
     }
 }
 

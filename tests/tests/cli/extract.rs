@@ -131,6 +131,65 @@ fn csv() {
 }
 
 #[test]
+fn requests() {
+    let scene = Scene::new();
+    let told = |line: &str| {
+        let ended = scene.run(line);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        ended.stderr
+    };
+    // Of each packet of this capture 128 bytes were kept: few heads are whole.
+    let unread = told("extract --requests shop.pcap -o requests.csv");
+    let csv = scene.read("requests.csv");
+    insta::assert_snapshot!(format!("{unread}{csv}"));
+    let again = told("extract --requests shop.pcap -o requests.parquet");
+    assert_eq!(again, unread);
+    let inspected = scene.run("inspect --requests shop.pcap --format json");
+    let inspection: serde_json::Value =
+        serde_json::from_str(&inspected.stdout).expect("an inspection");
+    let asked = &inspection["requests"];
+    assert_eq!(asked["http"], csv.lines().count() - 1);
+    let oddities = asked["oddities"].as_object().expect("reasons");
+    assert_eq!(oddities.len(), 2);
+    for (reason, count) in oddities {
+        assert!(unread.contains(&format!("{reason} ({count})")), "{reason}");
+    }
+    let part = scene.run("extract --requests shop.pcap --to 10s --format csv -o -");
+    let within: Vec<&str> = csv.lines().take(2).collect();
+    assert_eq!(part.stdout.lines().collect::<Vec<_>>(), within);
+}
+
+/// Nothing but what of the captures was taken tells a table of a part from that part.
+#[test]
+fn a_table_of_a_part_stands_for_that_part() {
+    let scene = Scene::new();
+    let part = "--from 5s --to 20s500ms --sample 1/2";
+    scene.quiet(&format!(
+        "extract shop.pcap {part} --seed 3 -o part.parquet"
+    ));
+    let read = |what: &str| {
+        let _ = fs::remove_dir_all(scene.path("out"));
+        fs::create_dir(scene.path("out")).expect("a folder");
+        let report = scene.report(&format!(
+            "replay {what} --seed 3 --policy wlc --policy mh --persistent 60 \
+             --time-scale 2 --decisions out/decisions.csv --out out"
+        ));
+        let mut inspection = scene.report(&format!("inspect {what} --seed 3"));
+        inspection["replay"].take();
+        let mut files = scene.files("out");
+        let is_json = |name: &str| name.ends_with("report.json") || name.ends_with("measured.json");
+        files.retain(|(name, _)| !is_json(name));
+        (report, inspection, files)
+    };
+    let direct = read(&format!("shop.pcap {part}"));
+    let table = read("part.parquet");
+    assert!(direct.2.len() > 3);
+    assert!(direct.0 == table.0, "report");
+    assert!(direct.1 == table.1, "inspection");
+    assert!(direct.2 == table.2, "files");
+}
+
+#[test]
 fn help() {
     insta::assert_snapshot!(Scene::new().quiet("extract --help"));
 }
@@ -140,6 +199,9 @@ fn what_is_refused_writes_nothing() {
     let scene = Scene::new();
     scene.write("damaged.parquet", b"PAR1 and nothing of it");
     scene.quiet("extract shop.pcap -o table.parquet");
+    for requests in ["requests.parquet", "requests.csv"] {
+        scene.run(&format!("extract --requests shop.pcap -o {requests}"));
+    }
     let before = scene.files("");
     let table = scene.table(&[
         "extract shop.pcap",
@@ -156,6 +218,11 @@ fn what_is_refused_writes_nothing() {
         "extract shop.pcap -o /dev/full --format csv",
         "extract table.parquet --tunnels inner -o new.parquet",
         "replay table.parquet table.parquet",
+        "extract shop.pcap --from 20s --to 5s -o new.parquet",
+        "extract --requests table.parquet -o new.parquet",
+        "replay requests.parquet",
+        "inspect requests.parquet",
+        "replay requests.csv",
     ]);
     insta::assert_snapshot!(table);
     assert_eq!(scene.files(""), before);
@@ -204,22 +271,27 @@ fn an_interrupt_leaves_no_table() {
     // Long enough to be met at work: the same capture over and over.
     scene.folder_of("many", 1_500);
     let before = scene.files("").len();
-    let mut command = scene.command("extract many -o table.parquet");
-    let child = command
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("equipoise starts");
-    std::thread::sleep(std::time::Duration::from_millis(700));
-    let killed = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(killed.expect("kill is there").success());
-    let ended = child.wait_with_output().expect("equipoise ends");
-    let told = String::from_utf8_lossy(&ended.stderr);
-    assert_eq!(ended.status.code(), Some(130), "{told}");
-    assert_eq!(
-        told,
-        "equipoise: interrupted: table.parquet was not written\n"
-    );
-    assert_eq!(scene.files("").len(), before);
+    for line in [
+        "extract many -o table.parquet",
+        "extract --requests many -o table.parquet",
+    ] {
+        let mut command = scene.command(line);
+        let child = command
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("equipoise starts");
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        let killed = Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status();
+        assert!(killed.expect("kill is there").success());
+        let ended = child.wait_with_output().expect("equipoise ends");
+        let told = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(130), "{told}");
+        assert_eq!(
+            told,
+            "equipoise: interrupted: table.parquet was not written\n"
+        );
+        assert_eq!(scene.files("").len(), before);
+    }
 }

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use anyhow::{Result, ensure};
 use equipoise_core::batch::{Kind, LOCAL, NO_DESTINATION, push_keys};
 use equipoise_core::{
-    Address, Family, Flow, Load, Needs, Parameter, Policy, Protocol, STATUS_OVERLOADED, Scheduler,
-    Server, ServerId, ServiceIdentity, Timestamp,
+    Address, Family, Flow, Load, Needs, Parameter, Policy, Protocol, Request, STATUS_OVERLOADED,
+    Scheduler, Server, ServerId, ServiceIdentity, Timestamp,
 };
 
 const SERVICE: ServiceIdentity = ServiceIdentity {
@@ -21,6 +21,8 @@ const SERVICE: ServiceIdentity = ServiceIdentity {
     mark: 0,
 };
 const SERVERS_MAX: u32 = 40;
+/// Its beginnings are what clients ask for.
+const TARGET: &[u8] = b"/catalogue/item?colour=blue";
 const BATCH_MAX: usize = 300;
 
 /// Takes `steps` random steps; gives the number of decisions compared.
@@ -33,7 +35,9 @@ pub(crate) fn alike(
 ) -> Result<usize> {
     let start = |policy: &dyn Policy| policy.start(Timestamp(0), &SERVICE, parameters, seed);
     let leader = start(reference)?;
-    let mut life = Life::new(leader.needs(), seed);
+    // Those that read requests may keep something for each unit of weight.
+    let heaviest = if reference.reads_requests() { 20 } else { 1000 };
+    let mut life = Life::new(leader.needs(), seed, heaviest);
     let mut instances = vec![Instance::typed("the native twin", leader)];
     for (name, policy) in [("the native twin", reference)].iter().chain(others) {
         let typed = start(*policy)?;
@@ -89,6 +93,7 @@ struct Life {
     answers: Vec<u32>,
     batch: usize,
     decisions: usize,
+    heaviest: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -100,7 +105,7 @@ struct Connection {
 }
 
 impl Life {
-    fn new(needs: Needs, seed: u64) -> Self {
+    fn new(needs: Needs, seed: u64, heaviest: u32) -> Self {
         Self {
             needs,
             random: Random(seed),
@@ -113,6 +118,7 @@ impl Life {
             answers: Vec::new(),
             batch: 0,
             decisions: 0,
+            heaviest,
         }
     }
 
@@ -151,9 +157,12 @@ impl Life {
             .collect();
         self.changed.clear();
         let changed = (!changed.is_empty()).then_some(changed.as_slice());
+        let asked = self.random.below(1000).to_string();
+        let request = self.request(&asked);
         let mut decision = None;
         for instance in instances.iter_mut().filter(|instance| !instance.packed) {
-            let answer = instance.scheduler.schedule(self.now, &flow, changed)?;
+            let scheduler = &mut instance.scheduler;
+            let answer = scheduler.schedule_request(self.now, &flow, request.as_ref(), changed)?;
             let expected = *decision.get_or_insert(answer);
             ensure!(
                 answer == expected,
@@ -183,6 +192,32 @@ impl Life {
             self.count(server, |server| *counter(server, active) += 1);
         }
         Ok(())
+    }
+
+    /// What a client may ask for first, if anything.
+    fn request<'a>(&mut self, asked: &'a str) -> Option<Request<'a>> {
+        let bytes = asked.as_bytes();
+        match self.random.below(10) {
+            0 => None,
+            1 => Some(Request::Tls {
+                server_name: Some(bytes).filter(|_| self.random.below(2) == 0),
+                protocols: &[],
+            }),
+            2 => Some(Request::Quic {
+                version: 1,
+                destination_id: bytes,
+            }),
+            3 => Some(Request::Http {
+                method: "OPTIONS",
+                target: b"*",
+                host: None,
+            }),
+            _ => Some(Request::Http {
+                method: "GET",
+                target: &TARGET[..=self.random.below(TARGET.len() as u32) as usize],
+                host: Some(bytes),
+            }),
+        }
     }
 
     fn change_state(&mut self) {
@@ -261,7 +296,7 @@ impl Life {
     }
 
     fn edit(&mut self, instances: &mut [Instance]) -> Result<()> {
-        let weight = self.random.weight();
+        let weight = self.random.weight(self.heaviest);
         if let Some(index) = self.random.index(self.servers.len()) {
             self.servers[index].weight = weight;
         }
@@ -334,7 +369,7 @@ impl Life {
             port: 80,
             active: count(true),
             inactive: count(false),
-            weight: self.random.weight(),
+            weight: self.random.weight(self.heaviest),
             status: 0,
         }
     }
@@ -415,11 +450,11 @@ impl Random {
     }
 
     /// Quiesced one time in eight.
-    fn weight(&mut self) -> u32 {
+    fn weight(&mut self, heaviest: u32) -> u32 {
         match self.below(8) {
             0 => 0,
             1..5 => 1 + self.below(4),
-            _ => 1 + self.below(1000),
+            _ => 1 + self.below(heaviest),
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use alloc::vec::Vec;
 
-use super::{Director, Incoming, Outcome};
+use super::{Asks, Director, Incoming, Outcome};
 use crate::connections::FlowId;
 use crate::observer::{Observer, Tag};
-use crate::{Packet, Timestamp};
+use crate::{Packet, Request, Timestamp};
 
 impl<O: Observer> Director<O> {
     /// [`Director::packet`], of a flow that the caller has found. A director is given all packets
@@ -22,6 +22,25 @@ impl<O: Observer> Director<O> {
             packet,
             flow: Some(flow),
             tag,
+            asks: Asks::NotYet,
+        })
+    }
+
+    /// [`Director::request`], of a flow that the caller has found.
+    pub fn request_of_flow(
+        &mut self,
+        now: Timestamp,
+        flow: FlowId,
+        packet: &Packet,
+        request: Option<&Request<'_>>,
+        tag: Tag,
+    ) -> Outcome {
+        self.advance(now);
+        self.pass(Incoming {
+            packet,
+            flow: Some(flow),
+            tag,
+            asks: Asks::For(request),
         })
     }
 

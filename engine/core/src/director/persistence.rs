@@ -51,6 +51,9 @@ impl<O: Observer> Director<O> {
             self.place(index, incoming, slot, id);
             return Outcome::Decision;
         }
+        if incoming.awaits_request(&self.services[index.0 as usize]) {
+            return Outcome::AwaitsRequest { service: index };
+        }
         if let Some(invalid) = found {
             // It no longer matches, and its timer runs on.
             self.connections.hide(invalid);
@@ -106,6 +109,7 @@ impl<O: Observer> Director<O> {
             connections: &mut self.connections,
             observer: &mut observer,
             profile: self.settings.profile,
+            request: incoming.request(),
         };
         let service = &mut self.services[index.0 as usize];
         service.arrive(kind, arrival, around);

@@ -1,14 +1,14 @@
 //! A packet without a connection: whether a service wants it, and the connection it creates.
 
 use super::{
-    CannotCreate, Director, Incoming, Outcome, around, flow_of, is_reset, is_tcp, persistence,
+    Asks, CannotCreate, Director, Incoming, Outcome, around, flow_of, is_reset, is_tcp, persistence,
 };
 use crate::batch::Kind;
 use crate::connections::{Binding, EntryKind, Key, NO_SLOT, NewEntry, Slot};
 use crate::observer::{Decision, Observer, Reason, Refusal, ServiceIndex};
-use crate::service::{Arrival, Surroundings};
+use crate::service::{Arrival, Service, Surroundings};
 use crate::tcp::{self, State, View};
-use crate::{ForwardingMethod, Protocol, TcpFlags};
+use crate::{ForwardingMethod, Protocol, Request, TcpFlags};
 
 /// Port from which FTP servers open data connections; never scheduled as a client's.
 const FTP_DATA_PORT: u16 = 20;
@@ -62,6 +62,8 @@ impl<O: Observer> Director<O> {
                 reason: Reason::NoDestination(Refusal::WrongPort),
                 overloaded: false,
             });
+        } else if incoming.awaits_request(service) {
+            return Outcome::AwaitsRequest { service: index };
         } else {
             let binding = match self.observer.script() {
                 // Any will do: they differ in nothing that matters here.
@@ -136,7 +138,8 @@ impl<O: Observer> Director<O> {
         template: Slot,
     ) {
         if let Some((kind, arrival)) = self.arrival(incoming, reason, slot, template) {
-            self.services[index.0 as usize].arrive(kind, arrival, around!(self));
+            let around = around!(self, incoming.request());
+            self.services[index.0 as usize].arrive(kind, arrival, around);
         }
     }
 
@@ -162,5 +165,19 @@ impl<O: Observer> Director<O> {
             flow: flow_of(&entry.key(), incoming.packet.mark),
         };
         Some((kind, arrival))
+    }
+}
+
+impl<'a> Incoming<'a> {
+    /// Whether its connection cannot be decided yet.
+    pub(super) fn awaits_request(&self, service: &Service) -> bool {
+        matches!(self.asks, Asks::NotYet) && service.reads_requests()
+    }
+
+    pub(super) const fn request(&self) -> Option<&'a Request<'a>> {
+        match self.asks {
+            Asks::For(request) => request,
+            Asks::NotYet => None,
+        }
     }
 }

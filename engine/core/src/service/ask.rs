@@ -3,7 +3,7 @@
 
 use super::{Arrival, Service, load_of};
 use crate::batch::{self, Kind, LOCAL, NO_DESTINATION, PLACE_MASK};
-use crate::{Fault, Needs, ServerId};
+use crate::{Fault, Needs, Request, ServerId};
 
 /// Words that wait for an arrival at most.
 const WIRE_LIMIT: usize = 1 << 14;
@@ -76,7 +76,12 @@ impl Service {
     }
 
     /// One arrival by itself.
-    pub(super) fn ask(&mut self, word: u32, arrival: &Arrival) -> Result<Option<u32>, Fault> {
+    pub(super) fn ask(
+        &mut self,
+        word: u32,
+        arrival: &Arrival,
+        request: Option<&Request<'_>>,
+    ) -> Result<Option<u32>, Fault> {
         if self.packed_limit > 0 {
             self.put_arrival_on_wire(word, arrival);
             self.run_packed(1)?;
@@ -94,7 +99,7 @@ impl Service {
         let Some(scheduler) = &mut self.scheduler else {
             return Ok(None);
         };
-        match scheduler.schedule(arrival.at, &arrival.flow, changed)? {
+        match scheduler.schedule_request(arrival.at, &arrival.flow, request, changed)? {
             None => Ok(None),
             Some(ServerId(answer)) => match self.servers.get(answer as usize) {
                 Some(server) if server.is_listed() => self.checked_weight(answer, answer),

@@ -36,7 +36,7 @@ impl Exchange {
                 out.counts.tls += 1;
                 let mut request = self.request(piece.time, out);
                 request.content = Content::Tls(hello.clone());
-                out.note_first(&request);
+                self.tell_opening(&request, out);
                 out.finished.push(request);
                 self.close_client(out);
             }
@@ -71,6 +71,23 @@ impl Exchange {
         request
     }
 
+    fn tell_opening(&mut self, request: &Request, out: &mut Out) {
+        if request.is_first {
+            self.has_told_first = true;
+            out.tell_first(request);
+        } else {
+            self.tell_none(out);
+        }
+    }
+
+    /// What the client asked for first will not be known.
+    pub(super) fn tell_none(&mut self, out: &mut Out) {
+        if !self.has_told_first {
+            self.has_told_first = true;
+            out.tell_none(self.connection, self.flow, self.client.time);
+        }
+    }
+
     fn take_request(&mut self, head: &RequestHead<'_>, end: u32, time: Timestamp, out: &mut Out) {
         out.counts.http += 1;
         for oddity in head.oddities.into_iter().flatten() {
@@ -78,7 +95,7 @@ impl Exchange {
         }
         let mut request = self.request(time, out);
         request.ask(head.method, head.target, head.host, head.minor_version);
-        out.note_first(&request);
+        self.tell_opening(&request, out);
         self.pending_bytes += request.memory();
         self.pending.push_back(Pending {
             request,
