@@ -6,6 +6,7 @@
 
 mod directors;
 mod keys;
+mod label;
 mod plan;
 mod text;
 

@@ -3,9 +3,7 @@
 
 use equipoise_core::{Endpoint, ServerConfig, Table};
 
-use super::{
-    Connections, Directors, Factor, Scenario, ScenarioError, When, Word, Written, name_of, text,
-};
+use super::{Connections, Directors, Factor, Scenario, ScenarioError, When, Word, Written, text};
 use crate::policy::{Chosen, Policies};
 use crate::setup::{PolicyOption, Service, Setup};
 use crate::transform::Bound;
@@ -148,7 +146,7 @@ impl Scenario {
             events.push(PlannedEvent {
                 when,
                 service,
-                label: label(&action),
+                label: action.label(),
                 action,
             });
         }
@@ -334,66 +332,6 @@ pub(crate) fn end_of(config: &ServerConfig) -> Endpoint {
     Endpoint {
         address: config.address,
         port: config.port,
-    }
-}
-
-fn label(action: &Action) -> String {
-    let seconds = |ns: u64| format!("{} s", ns as f64 / 1e9);
-    match action {
-        Action::Add(target) => format!(
-            "add {}, weight {}",
-            end_of(&target.config),
-            target.config.weight
-        ),
-        Action::Remove(target) => format!("remove {}", end_of(&target.config)),
-        Action::Weight(target) => {
-            format!(
-                "{} to weight {}",
-                end_of(&target.config),
-                target.config.weight
-            )
-        }
-        Action::Drain(target, None) => format!("drain {}", end_of(&target.config)),
-        Action::Drain(target, Some(ns)) => {
-            format!(
-                "drain {}, remove it after {}",
-                end_of(&target.config),
-                seconds(*ns)
-            )
-        }
-        Action::Down(target, 0) => format!("{} down", end_of(&target.config)),
-        Action::Down(target, ns) => {
-            format!(
-                "{} down, noticed after {}",
-                end_of(&target.config),
-                seconds(*ns)
-            )
-        }
-        Action::Up(target) => format!("{} up", end_of(&target.config)),
-        Action::Slow(target, factor) if factor.thousandths() == Factor::ONE => {
-            format!("{} as fast as in the trace", end_of(&target.config))
-        }
-        Action::Slow(target, factor) => {
-            format!("{} slower by a factor of {factor}", end_of(&target.config))
-        }
-        Action::Policy(chosen) => format!("policy {}", chosen.label),
-        Action::Restart(table, director) => {
-            let director = director.map_or_else(|| "director".to_owned(), name_of);
-            let table = match table {
-                Table::Kept => "kept",
-                Table::Lost => "lost",
-            };
-            format!("{director} restarted, connections {table}")
-        }
-        Action::Leave(director) => format!("{} leaves", name_of(*director)),
-        Action::Join(director, 0) => format!("{} joins", name_of(*director)),
-        Action::Join(director, ns) => {
-            format!(
-                "{} joins, having listened for {}",
-                name_of(*director),
-                seconds(*ns)
-            )
-        }
     }
 }
 

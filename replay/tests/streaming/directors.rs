@@ -245,3 +245,49 @@ fn templates_are_told_of_too() {
     assert_eq!(differed(true), 0);
     assert!(differed(false) > 10);
 }
+
+/// What happens to a director happens to all its services, to each what is its own.
+#[test]
+fn every_service_of_a_director_is_told_of() {
+    let items = [
+        Item::Service("10.0.0.1:80".to_owned()),
+        Item::Server("10.1.0.1:80".to_owned()),
+        Item::Server("10.1.0.2:80".to_owned()),
+        Item::Service("10.0.0.2:80".to_owned()),
+        Item::Server("10.1.0.7:80".to_owned()),
+    ];
+    let written = Written {
+        items: items.to_vec(),
+        policies: vec!["rr".to_owned()],
+        ..Written::default()
+    };
+    let text = "[directors]\ncount = 2\n\
+                [[event]]\nat = '50s'\naction = 'restart'\ndirector = 'd1'\n\
+                [[event]]\nat = '60s'\naction = 'leave'\ndirector = 'd1'\n\
+                [[event]]\nat = '70s'\naction = 'weight'\nservice = '10.0.0.1:80'\n\
+                server = '10.1.0.2'\nweight = 7\n";
+    let sources = [in_order(
+        (0..40).map(|client| long_lived(client, &[0, 1, 2, 80])),
+    )];
+    let (report, _) = run(&sources, &written, &scenario(text), &mut ()).unwrap();
+    let [used, unused] = &report.runs[0].services[..] else {
+        panic!("two services")
+    };
+    let broken = |service: &ServiceRun| -> Vec<u64> {
+        service.events.iter().map(|event| event.broken).collect()
+    };
+    let [restart, leave, weight] = broken(used)[..] else {
+        panic!("three events")
+    };
+    // Whatever the first had is gone when it leaves.
+    assert!((10..30).contains(&restart));
+    assert_eq!((leave, weight), (0, 0));
+    assert_eq!(broken(unused), [0, 0]);
+    assert_eq!(used.ignored_packets["mid-stream"], restart);
+    let each = &used.directors.as_ref().unwrap().each;
+    assert_eq!(
+        (each[0].connections, each[1].connections),
+        (restart, 40 - restart)
+    );
+    assert_eq!(unused.directors.as_ref().unwrap().each[0].connections, 0);
+}

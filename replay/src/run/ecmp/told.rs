@@ -29,6 +29,7 @@ pub(super) struct Told {
 struct Known<T> {
     message: T,
     at: Timestamp,
+    sender: usize,
     /// Who needs it least: its sender, or the last director that heard it.
     by: usize,
 }
@@ -37,6 +38,15 @@ struct Known<T> {
 type Listener = (usize, Timestamp);
 
 impl<T> Known<T> {
+    fn new(message: T, at: Timestamp, sender: usize) -> Self {
+        Self {
+            message,
+            at,
+            sender,
+            by: sender,
+        }
+    }
+
     fn is_news_to(&self, (listener, since): Listener) -> bool {
         self.by != listener && self.at >= since
     }
@@ -65,6 +75,10 @@ impl Told {
             && known.is_news_to(listener)
         {
             known.by = listener.0;
+            // What it said itself it knows better, unless it has forgotten.
+            if known.sender == listener.0 && director.knows(flow) {
+                return None;
+            }
             let said = (&known.message, known.at);
             if director.take_message(now, flow, &packet.packet, said) {
                 return Some(known.message.service());
@@ -97,9 +111,9 @@ impl Told {
         if place >= self.connections.len() {
             self.connections.resize_with(place + 1, || None);
         }
-        self.connections[place] = Some(Box::new(Known { message, at, by }));
+        self.connections[place] = Some(Box::new(Known::new(message, at, by)));
         if let Some((key, message)) = message.template {
-            self.templates.insert(key, Known { message, at, by });
+            self.templates.insert(key, Known::new(message, at, by));
             if self.templates.len() > self.limit.max(TEMPLATES) {
                 self.templates
                     .retain(|_, known| !known.message.is_over(known.at, at));
