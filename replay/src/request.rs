@@ -272,6 +272,10 @@ impl Requests {
             }
             if decoded.payload_length > 0 {
                 if direction == Direction::ToServer {
+                    let is_next = starts[0] == Some(first);
+                    if is_next && self.out.only_firsts && self.tell_whole(now, flow, payload) {
+                        return;
+                    }
                     self.open(flow);
                 } else {
                     // The server speaks first: its responses, if any, begin somewhere later.
@@ -314,6 +318,29 @@ impl Requests {
         if flags.contains(TcpFlags::RST) || exchange.is_over() {
             self.end(place);
         }
+    }
+
+    /// Tells of a first request whose head is all of it in one packet, as most are; false where the
+    /// long way has to be taken.
+    fn tell_whole(&mut self, now: Timestamp, flow: FlowId, payload: &[u8]) -> bool {
+        let most = payload.len().min(self.out.limits.head);
+        let Ok(Some((_, head))) = http::request(&payload[..most]) else {
+            return false;
+        };
+        self.out.counts.http += 1;
+        for oddity in head.oddities.into_iter().flatten() {
+            self.out.counts.add(oddity);
+        }
+        let content = Content::Http(Http::asking(Vec::new(), &head));
+        let connection = self.slots[flow.0 as usize].connection;
+        self.out.firsts.get_or_insert_default().push(First {
+            connection,
+            flow,
+            time: now,
+            content: Some(content),
+        });
+        self.close(flow.0 as usize);
+        true
     }
 
     /// The client has sent something.

@@ -653,13 +653,11 @@ fn read_request(
     }
     let whose = match observed {
         Some(observed) => Some(Whose::observed(&observed)),
-        None => tracker
-            .carrier()
-            .map(|(flow, connection)| Whose {
-                connection,
-                flow,
-                direction: None,
-            }),
+        None => tracker.carrier().map(|(flow, connection)| Whose {
+            connection,
+            flow,
+            direction: None,
+        }),
     };
     if let Some(whose) = whose {
         requests.take(time, whose, packet, || {

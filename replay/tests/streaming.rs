@@ -8,6 +8,8 @@ mod directors;
 mod scenario;
 #[path = "streaming/slow.rs"]
 mod slow;
+#[path = "streaming/theory.rs"]
+mod theory;
 #[path = "streaming/transform.rs"]
 mod transform;
 

@@ -2,6 +2,8 @@
 
 use equipoise_core::{self as engine, FlowId, Timestamp};
 
+use super::http::RequestHead;
+
 /// A request: of HTTP each one, of TLS and QUIC what opens the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -105,6 +107,22 @@ pub struct Initial {
 }
 
 impl Http {
+    /// Asks for this, of which nothing but the head is known; `text` is memory to use.
+    pub(super) fn asking(mut text: Vec<u8>, head: &RequestHead<'_>) -> Self {
+        text.clear();
+        text.extend_from_slice(head.method.as_bytes());
+        text.extend_from_slice(head.target);
+        let ends = [head.method.len() as u32, text.len() as u32];
+        text.extend_from_slice(head.host.unwrap_or_default());
+        Self {
+            text,
+            ends,
+            has_host: head.host.is_some(),
+            minor_version: head.minor_version,
+            ..Self::default()
+        }
+    }
+
     /// As sent: methods are case-sensitive, and may be any token.
     pub fn method(&self) -> &str {
         let method = &self.text[..self.ends[0] as usize];
@@ -142,24 +160,13 @@ impl Request {
     }
 
     /// What was asked for is this, of which nothing but the head is known.
-    pub(super) fn ask(&mut self, method: &str, target: &[u8], host: Option<&[u8]>, minor: u8) {
+    pub(super) fn ask(&mut self, head: &RequestHead<'_>) {
         // What another request asked for, if this was one, leaves its memory.
-        let mut text = match &mut self.content {
+        let text = match &mut self.content {
             Content::Http(http) => std::mem::take(&mut http.text),
             Content::Tls(_) | Content::Quic(_) => Vec::new(),
         };
-        text.clear();
-        text.extend_from_slice(method.as_bytes());
-        text.extend_from_slice(target);
-        let ends = [method.len() as u32, text.len() as u32];
-        text.extend_from_slice(host.unwrap_or_default());
-        self.content = Content::Http(Http {
-            text,
-            ends,
-            has_host: host.is_some(),
-            minor_version: minor,
-            ..Http::default()
-        });
+        self.content = Content::Http(Http::asking(text, head));
     }
 
     /// Roughly what it takes in memory.

@@ -1,6 +1,6 @@
 //! Connections that wait for their first request: what of them a director has not seen yet.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use equipoise_core::{FlowId, ServiceIndex, Timestamp};
 
@@ -9,10 +9,11 @@ use crate::trace::{Asked, Event, TracePacket};
 /// How long a connection waits before it is given up (nginx's `client_header_timeout`).
 const PATIENCE: u64 = 60 * Timestamp::SECOND;
 
-/// Connections by flow.
+/// Those of one run.
 #[derive(Default)]
 pub(super) struct Waiting {
-    connections: BTreeMap<FlowId, Waiter>,
+    /// By flow number.
+    flows: Vec<Option<Box<Waiter>>>,
     /// When they are given up, the first to be so in front; some are gone already.
     ends: VecDeque<(Timestamp, FlowId, u64)>,
 }
@@ -45,7 +46,7 @@ impl Waiting {
         now: Timestamp,
         service: ServiceIndex,
         first: &TracePacket,
-    ) -> Option<Waiter> {
+    ) -> Option<Box<Waiter>> {
         let flow = first.observed.flow;
         let end = Timestamp(now.0.saturating_add(PATIENCE));
         self.ends.push_back((end, flow, first.observed.connection));
@@ -54,12 +55,24 @@ impl Waiting {
             first: *first,
             rest: Vec::new(),
         };
-        self.connections.insert(flow, waiter)
+        let place = flow.0 as usize;
+        if place >= self.flows.len() {
+            self.flows.resize_with(place + 1, || None);
+        }
+        self.flows[place].replace(Box::new(waiter))
+    }
+
+    /// Who waits on a flow, if it is this connection's.
+    fn find(&mut self, flow: FlowId, connection: u64) -> Option<&mut Option<Box<Waiter>>> {
+        let waiter = self.flows.get_mut(flow.0 as usize)?;
+        let number = waiter.as_ref()?.first.observed.connection;
+        (number == connection).then_some(waiter)
     }
 
     /// Keeps what belongs to a connection that waits; false where none does.
+    #[inline]
     pub(super) fn keep(&mut self, event: &Event) -> bool {
-        if self.connections.is_empty() {
+        if self.flows.is_empty() {
             return false;
         }
         let (flow, connection) = match event {
@@ -67,34 +80,29 @@ impl Waiting {
             Event::Told(told) => (told.flow, None),
             Event::Asked(_) => return false,
         };
-        let waiter = self.connections.get_mut(&flow).filter(|waiter| {
-            connection.is_none_or(|number| number == waiter.first.observed.connection)
-        });
-        match waiter {
-            Some(waiter) => waiter.rest.push(event.clone()),
-            None => return false,
+        let Some(Some(waiter)) = self.flows.get_mut(flow.0 as usize) else {
+            return false;
+        };
+        let is_its = connection.is_none_or(|number| number == waiter.first.observed.connection);
+        if is_its {
+            waiter.rest.push(event.clone());
         }
-        true
+        is_its
     }
 
     /// The connection whose first request is known.
-    pub(super) fn end(&mut self, asked: &Asked) -> Option<Waiter> {
-        let waiter = self.connections.get(&asked.flow)?;
-        if waiter.first.observed.connection != asked.connection {
-            return None;
-        }
-        self.connections.remove(&asked.flow)
+    pub(super) fn end(&mut self, asked: &Asked) -> Option<Box<Waiter>> {
+        self.find(asked.flow, asked.connection)?.take()
     }
 
     /// One that has waited too long by `now`.
-    pub(super) fn give_up(&mut self, now: Timestamp) -> Option<Waiter> {
+    pub(super) fn give_up(&mut self, now: Timestamp) -> Option<Box<Waiter>> {
         while let Some(&(end, flow, connection)) = self.ends.front()
             && end <= now
         {
             self.ends.pop_front();
-            let waiter = self.connections.get(&flow);
-            if waiter.is_some_and(|waiter| waiter.first.observed.connection == connection) {
-                return self.connections.remove(&flow);
+            if let Some(waiter) = self.find(flow, connection) {
+                return waiter.take();
             }
         }
         None

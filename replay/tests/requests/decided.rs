@@ -108,7 +108,12 @@ fn expected(source: &Source, policy: &str) -> Vec<[String; 3]> {
         let newest_first: Vec<Server> = (0..count).rev().map(server).collect();
         scheduler.set_servers(&newest_first).unwrap();
     }
-    let trace = Trace::open(&[source.clone()], Decoder::default(), Tracker::default()).unwrap();
+    let trace = Trace::open(
+        std::slice::from_ref(source),
+        Decoder::default(),
+        Tracker::default(),
+    )
+    .unwrap();
     let mut trace = trace.with_requests(Requests::default().with_firsts());
     let (mut batch, mut rows) = (Vec::new(), Vec::new());
     let flow = Flow {

@@ -137,6 +137,8 @@ pub(crate) fn read_within(limits: Limits, segments: &[Segment]) -> (Vec<Request>
 pub(crate) struct Reading {
     tracker: Tracker,
     pub(crate) requests: Requests,
+    /// As a replay reads them, where limits are the usual ones.
+    only_firsts: Option<Requests>,
     number: usize,
 }
 
@@ -144,6 +146,7 @@ impl Reading {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             tracker: Tracker::default(),
+            only_firsts: (limits == Limits::default()).then(Requests::only_firsts),
             requests: Requests::new(limits).with_firsts(),
             number: 0,
         }
@@ -159,6 +162,9 @@ impl Reading {
         assert_eq!(payload, &segment.payload[..segment.captured]);
         let whose = Whose::observed(&observed);
         self.requests.take(now, whose, &packet, || payload);
+        if let Some(requests) = &mut self.only_firsts {
+            requests.take(now, whose, &packet, || payload);
+        }
         self.number += 1;
     }
 
@@ -169,6 +175,11 @@ impl Reading {
             .finished(|request| requests.push(request.clone()));
         requests.sort_by_key(|request| (request.connection, request.number));
         let firsts: Vec<First> = self.requests.firsts().collect();
+        if let Some(mut requests) = self.only_firsts {
+            requests.end_all();
+            assert!(requests.firsts().eq(firsts.iter().cloned()));
+            assert_eq!(requests.memory(), 0);
+        }
         let is_first = |request: &&Request| request.is_first;
         let known = firsts.iter().filter(|first| first.content.is_some());
         assert_eq!(known.count(), requests.iter().filter(is_first).count());

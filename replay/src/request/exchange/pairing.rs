@@ -94,7 +94,7 @@ impl Exchange {
             out.counts.add(oddity);
         }
         let mut request = self.request(time, out);
-        request.ask(head.method, head.target, head.host, head.minor_version);
+        request.ask(head);
         self.tell_opening(&request, out);
         self.pending_bytes += request.memory();
         self.pending.push_back(Pending {
