@@ -215,8 +215,9 @@ pub(crate) struct Replay {
     #[command(flatten)]
     pub(crate) part: Part,
 
-    /// What happens meanwhile: servers that are added, removed, reweighted, drained, that break down
-    /// and come back, policies that are swapped (TOML, docs/scenario.md)
+    /// What happens meanwhile: servers that are added, removed, reweighted, drained, that break down,
+    /// come back or slow down, policies that are swapped, directors that restart, leave and join, one or
+    /// several (TOML, docs/scenario.md)
     #[arg(long, value_name = "FILE")]
     pub(crate) scenario: Option<PathBuf>,
 

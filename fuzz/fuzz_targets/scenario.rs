@@ -76,6 +76,13 @@ fuzz_target!(|bytes: &[u8]| {
                         .map(|server| server.connections)
                         .sum();
                     assert_eq!(servers, service.connections);
+                    if let Some(directors) = &service.directors {
+                        let each = directors.each.iter();
+                        let connections: u64 = each.map(|director| director.connections).sum();
+                        assert_eq!(connections, service.connections);
+                        let divergence = directors.divergence;
+                        assert!(divergence.differed <= divergence.clients);
+                    }
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
 use std::sync::Arc;
 
-use equipoise_core::{Decision, Endpoint, Protocol};
+use equipoise_core::{Decision, Endpoint, FlowId, Protocol};
 use equipoise_reports::decisions::{self, DecisionWriter, Heading};
 
 use crate::record::reason_name;
@@ -21,6 +21,9 @@ pub(crate) struct Row {
     protocol: Protocol,
     pub(crate) client: Endpoint,
     pub(crate) service: Endpoint,
+    pub(crate) flow: FlowId,
+    /// Of several, by its number.
+    pub(crate) director: u16,
 }
 
 impl Row {
@@ -48,6 +51,8 @@ impl Row {
                 address: packet.destination,
                 port: packet.destination_port,
             },
+            flow: observed.flow,
+            director: 0,
         }
     }
 

@@ -103,6 +103,16 @@ pub(crate) struct FlowChanges {
 }
 
 impl FlowChanges {
+    /// The tracker must keep the flow, as if it had an entry.
+    pub(crate) fn hold(&mut self, flow: FlowId) {
+        self.made.push(flow);
+    }
+
+    /// It need not any more.
+    pub(crate) fn release(&mut self, flow: FlowId) {
+        self.gone.push(flow);
+    }
+
     /// Tells the tracker, which keeps a flow as long as some director has an entry for it.
     /// That one knows each of `copies` flows in a row as one.
     pub(crate) fn tell(&mut self, tracker: &mut Tracker, copies: u32) {

@@ -1,5 +1,7 @@
 //! What one run keeps of what happens: counts, levels, times. Nothing here decides anything.
 
+mod merge;
+
 use std::collections::BTreeMap;
 
 use equipoise_core::{
@@ -12,6 +14,7 @@ use equipoise_reports::timeline::{self, Axis};
 
 use crate::feed::{IGNORED, Ignored, ignored_place};
 use crate::request::Content;
+use merge::Merge;
 
 /// As they are declared, so that one's place is its number.
 const REASONS: [model::Reason; 6] = [
@@ -47,6 +50,8 @@ pub(crate) struct Recorder {
     pub(crate) has_faulted: bool,
     start: Timestamp,
     axis: Axis,
+    /// Where several directors tell.
+    merge: Option<Merge>,
 }
 
 pub(crate) struct ServiceFacts {
@@ -85,6 +90,64 @@ impl Recorder {
             has_faulted: false,
             start,
             axis,
+            merge: None,
+        }
+    }
+
+    /// For several directors, whose counters are added up at [`Recorder::merge`].
+    pub(crate) fn of_several(self) -> Self {
+        Self {
+            merge: Some(Merge::default()),
+            ..self
+        }
+    }
+
+    /// From here on this director tells.
+    pub(crate) fn turn_to(&mut self, director: usize) {
+        if let Some(merge) = &mut self.merge {
+            merge.turn_to(director);
+        }
+    }
+
+    /// Takes in the counters of several directors, which have all come to the same time.
+    pub(crate) fn merge(&mut self) {
+        let Some(mut merge) = self.merge.take() else {
+            return;
+        };
+        let told = merge.take();
+        for told in &told {
+            let sum = merge.sum(told);
+            self.set_levels((told.at, told.arrivals), told.service, told.server, sum);
+        }
+        merge.give_back(told);
+        self.merge = Some(merge);
+    }
+
+    fn set_levels(
+        &mut self,
+        (at, arrivals): (Timestamp, u64),
+        service: ServiceIndex,
+        server: u32,
+        counters: Counters,
+    ) {
+        let Some(facts) = self.services.get_mut(service.0 as usize) else {
+            return;
+        };
+        let Some(levels) = facts.servers.get_mut(server as usize) else {
+            return;
+        };
+        let concurrent = u64::from(counters.concurrent());
+        levels.active.set(at.0, u64::from(counters.active));
+        if levels.entries.level() != u64::from(counters.total()) {
+            levels.entries.set(at.0, u64::from(counters.total()));
+        }
+        if levels.concurrent.level() != concurrent {
+            levels.concurrent.set(at.0, concurrent);
+            let place = match self.axis {
+                Axis::Time => at.0,
+                Axis::Connections => arrivals,
+            };
+            facts.timeline.set(place, server as usize, concurrent);
         }
     }
 
@@ -190,24 +253,11 @@ impl Observer for Recorder {
     }
 
     fn counted(&mut self, at: Timestamp, service: ServiceIndex, server: u32, counters: Counters) {
-        let Some(facts) = self.services.get_mut(service.0 as usize) else {
-            return;
-        };
-        let Some(levels) = facts.servers.get_mut(server as usize) else {
-            return;
-        };
-        let concurrent = u64::from(counters.concurrent());
-        levels.active.set(at.0, u64::from(counters.active));
-        if levels.entries.level() != u64::from(counters.total()) {
-            levels.entries.set(at.0, u64::from(counters.total()));
-        }
-        if levels.concurrent.level() != concurrent {
-            levels.concurrent.set(at.0, concurrent);
-            let place = match self.axis {
-                Axis::Time => at.0,
-                Axis::Connections => facts.arrivals,
-            };
-            facts.timeline.set(place, server as usize, concurrent);
+        let facts = self.services.get(service.0 as usize);
+        let arrivals = facts.map_or(0, |facts| facts.arrivals);
+        match &mut self.merge {
+            Some(merge) => merge.tell((at, arrivals), service, server, counters),
+            None => self.set_levels((at, arrivals), service, server, counters),
         }
     }
 

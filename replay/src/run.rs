@@ -4,17 +4,22 @@
 //! Sequential and deterministic; several runs share nothing but the packets, or what their leader
 //! wrote down.
 
+mod directors;
+mod ecmp;
+mod pass;
 mod scene;
+mod slow;
 mod waiting;
 
-pub(crate) use scene::Scene;
+pub(crate) use ecmp::Ecmp;
+pub(crate) use scene::{Scene, Spread};
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use equipoise_core::{
-    ConfigError, Decision, Director, Endpoint, FaultReport, Observer as _, Outcome, Policy,
-    Protocol, Scheduling, ServiceIndex, Settings, Tag, Timestamp,
+    ConfigError, Decision, Director, Endpoint, FaultReport, Outcome, Policy, Protocol, Scheduling,
+    ServiceIndex, Settings, Tag, Timestamp,
 };
 use equipoise_reports::timeline::Axis;
 
@@ -27,6 +32,9 @@ use crate::record::Recorder;
 use crate::scenario::Plan;
 use crate::setup::Service;
 use crate::trace::{Asked, Event, TracePacket};
+use crate::track::Tracker;
+use crate::transform::mix;
+use slow::Slow;
 use waiting::{Waiter, Waiting};
 
 /// One policy, or each service's own, over the whole trace.
@@ -49,6 +57,12 @@ pub(crate) struct Run {
     next_tag: u64,
     waiting: Waiting,
     pub(crate) scene: Option<Scene>,
+    /// Where servers are slower than in the trace at times.
+    slow: Option<Slow>,
+    /// Where there are several directors.
+    pub(crate) ecmp: Option<Box<Ecmp>>,
+    /// The same with one director, to compare with several.
+    pub(crate) alone: Option<Box<Run>>,
     seed: u64,
     fallback: Option<Arc<dyn Policy>>,
 }
@@ -76,34 +90,22 @@ pub(crate) struct Common<'a> {
     pub(crate) scenario: Option<Arc<Plan>>,
 }
 
-impl Run {
-    /// Starts every service with its policy, and adds its servers one by one, as `ipvsadm` would.
-    /// The error names the service by its place.
-    pub(crate) fn start(
-        label: String,
-        chosen: Vec<Chosen>,
-        common: &Common<'_>,
-        spool: Option<Spool>,
-    ) -> Result<Self, (usize, ConfigError)> {
-        let axis = axis(common.clock.scale);
-        let keeps_decisions = spool.is_some() || common.scenario.is_some();
-        let recorder = Recorder::new(common.clock.start, axis, keeps_decisions);
-        let mut director = Director::new(common.settings, recorder);
-        director.advance(common.clock.start);
-        let meter = Arc::new(Meter::default());
-        for (place, (service, chosen)) in common.services.iter().zip(&chosen).enumerate() {
-            let later = common
-                .scenario
-                .as_ref()
-                .map(|plan| plan.servers[place].len());
-            let servers = later.unwrap_or(service.servers.len());
-            director.observer.add_service(servers);
-            let scheduling = scheduling(
-                chosen,
-                &meter,
-                seed_of(common.seed, place as u64),
-                common.fallback.clone(),
-            );
+impl Common<'_> {
+    /// A director with all services, their servers added one by one, as `ipvsadm` would. The error
+    /// names the service by its place.
+    fn director(
+        &self,
+        number: usize,
+        recorder: Recorder,
+        chosen: &[Chosen],
+        meter: &Arc<Meter>,
+    ) -> Result<Director<Recorder>, (usize, ConfigError)> {
+        let mut director = Director::new(self.settings, recorder);
+        director.advance(self.clock.start);
+        let seed = seed_at(self.seed, number);
+        for (place, (service, chosen)) in self.services.iter().zip(chosen).enumerate() {
+            let seed = seed_of(seed, place as u64);
+            let scheduling = scheduling(chosen, meter, seed, self.fallback.clone());
             let at = |error| (place, error);
             let index = director
                 .add_service(service.config, scheduling)
@@ -112,6 +114,61 @@ impl Run {
                 director.add_server(index, *server).map_err(at)?;
             }
         }
+        Ok(director)
+    }
+}
+
+impl Run {
+    /// Starts every service with its policy. The error names the service by its place.
+    pub(crate) fn start(
+        label: String,
+        chosen: Vec<Chosen>,
+        common: &Common<'_>,
+        spool: Option<Spool>,
+    ) -> Result<Self, (usize, ConfigError)> {
+        let directors = common.scenario.as_ref().and_then(|plan| plan.directors);
+        let axis = axis(common.clock.scale);
+        let keeps_decisions = spool.is_some() || common.scenario.is_some();
+        let mut recorder = Recorder::new(common.clock.start, axis, keeps_decisions);
+        for (place, service) in common.services.iter().enumerate() {
+            let later = common
+                .scenario
+                .as_ref()
+                .map(|plan| plan.servers[place].len());
+            recorder.add_service(later.unwrap_or(service.servers.len()));
+        }
+        let meter = Arc::new(Meter::default());
+        let mut director = common.director(0, recorder, &chosen, &meter)?;
+        let mut ecmp = None;
+        if let Some(plan) = directors {
+            let spare = || Recorder::new(common.clock.start, axis, false);
+            let mut members = vec![Director::new(common.settings, spare())];
+            let recorder = std::mem::replace(&mut director.observer, spare());
+            let mut recorder = recorder.of_several();
+            for number in 1..plan.all {
+                let mut member = common.director(number, recorder, &chosen, &meter)?;
+                recorder = std::mem::replace(&mut member.observer, spare());
+                members.push(member);
+            }
+            director.observer = recorder;
+            let services = common.services.len();
+            ecmp = Some(Box::new(Ecmp::new(plan, members, services)));
+        }
+        let alone = match (&common.scenario, &ecmp) {
+            (Some(plan), Some(_)) => {
+                let common = Common {
+                    services: common.services,
+                    settings: common.settings,
+                    clock: common.clock,
+                    seed: common.seed,
+                    fallback: common.fallback.clone(),
+                    scenario: Some(Arc::new(plan.alone())),
+                };
+                let run = Self::start(label.clone(), chosen.clone(), &common, None)?;
+                Some(Box::new(run))
+            }
+            _ => None,
+        };
         let mut run = Self {
             label,
             chosen,
@@ -126,6 +183,9 @@ impl Run {
             next_tag: 0,
             waiting: Waiting::default(),
             scene: common.scenario.clone().map(Scene::new),
+            slow: slow_of(common),
+            ecmp,
+            alone,
             seed: common.seed,
             fallback: common.fallback.clone(),
         };
@@ -135,20 +195,16 @@ impl Run {
 
     /// Takes in what happens next in the trace.
     pub(crate) fn feed(&mut self, batch: &[Event]) {
+        if let Some(alone) = &mut self.alone {
+            alone.feed(batch);
+        }
         for event in batch {
             // Only a fault stops a director; asking all its services each time would take long.
-            if self.feed.director.observer.has_faulted && self.feed.director.is_stopped() {
+            if self.feed.director.observer.has_faulted && self.is_stopped() {
                 break;
             }
             match event {
-                Event::Packet(packet) => {
-                    if self.scene.is_some() {
-                        self.play(packet);
-                    }
-                    if !self.waiting.keep(event) {
-                        self.take_packet(packet);
-                    }
-                }
+                Event::Packet(packet) => self.take_packet(event, packet),
                 Event::Told(told) => {
                     if !self.waiting.keep(event) {
                         self.feed.take_told(told);
@@ -161,31 +217,8 @@ impl Run {
                 self.take_decisions();
             }
         }
-        self.feed.note_flows();
-    }
-
-    fn take_packet(&mut self, packet: &TracePacket) {
-        match self.feed.take_packet(packet, Tag(self.next_tag)) {
-            Outcome::Decision => self.note_decision(Row::of(packet)),
-            Outcome::AwaitsRequest { service } => self.await_request(service, packet),
-            _ => {}
-        }
-    }
-
-    /// A decision is there, or will be.
-    #[inline]
-    fn note_decision(&mut self, row: Row) {
-        self.next_tag += 1;
-        self.rows.push_back(row);
-        if self.spool.is_some() || self.scene.is_some() {
-            self.decided.push_back(None);
-        }
-        if self.rows.len() >= ROWS {
-            self.feed.director.settle();
-            self.take_decisions();
-            self.rows.clear();
-            self.decided.clear();
-        }
+        self.meet();
+        self.directors().each(|_, feed| feed.note_flows());
     }
 
     #[cold]
@@ -214,7 +247,7 @@ impl Run {
             match event {
                 // Again a SYN of a connection that was refused: it is over.
                 Event::Packet(packet) => {
-                    self.feed.take_packet(packet, Tag(self.next_tag));
+                    self.pass(packet);
                 }
                 Event::Told(told) => self.feed.take_told(told),
                 Event::Asked(_) => {}
@@ -223,54 +256,18 @@ impl Run {
     }
 
     fn decide_asked(&mut self, service: ServiceIndex, first: &TracePacket, asked: &Asked) {
+        self.route(first);
         let outcome = self.feed.take_asked(first, asked, Tag(self.next_tag));
         if outcome == Outcome::Decision {
             let recorder = &mut self.feed.director.observer;
             recorder.note_asked(service, asked.content.as_deref());
-            self.note_decision(Row::of_asked(first, asked));
+            self.note_decision(Row::of_asked(first, asked), (asked.time, asked.time));
         }
     }
 
     fn note_given_up(&mut self, waiter: &Waiter) {
         let ignored = &mut self.feed.ignored;
         ignored.count_without_request(waiter.service, waiter.packets());
-    }
-
-    /// Lets the scenario's events happen that come before the packet.
-    fn play(&mut self, packet: &TracePacket) {
-        // The clock begins with the first packet.
-        self.feed.time_of(packet);
-        while let Some(scene) = &mut self.scene
-            && let Some(due) = scene.due(packet.time, self.next_tag)
-        {
-            let now = self.feed.at(due.0);
-            self.feed.director.advance(now);
-            self.feed.director.settle();
-            self.take_decisions();
-            let Some(scene) = &mut self.scene else {
-                return;
-            };
-            let (meter, seed, fallback) = (&self.meter, self.seed, &self.fallback);
-            let scheduling = |chosen: &Chosen, service: usize| {
-                let seed = seed_of(seed, service as u64);
-                scheduling(chosen, meter, seed, fallback.clone())
-            };
-            let director = &mut self.feed.director;
-            // What it asks for was checked, but for parameters: a policy that refuses them is one
-            // that failed, as its next decision tells.
-            let service = scene.service_of(&due.1);
-            if let Err(ConfigError::Policy(fault)) =
-                scene.play(due, self.next_tag, director, scheduling)
-            {
-                director.observer.faulted(&FaultReport {
-                    fault,
-                    service,
-                    first: None,
-                    last: None,
-                    during: "taking over in the scenario",
-                });
-            }
-        }
     }
 
     /// Takes in what the leader wrote down, unless a policy's failure has ended the run.
@@ -301,16 +298,22 @@ impl Run {
     /// Ends the run at the time of the trace's last packet, held back or not: everything that waits
     /// is decided, every open connection counted.
     pub(crate) fn finish(&mut self, end: Timestamp) {
-        if !self.feed.director.is_stopped() {
-            let end = self.feed.at(end);
-            self.feed.director.advance(end);
+        if let Some(alone) = &mut self.alone {
+            alone.finish(end);
         }
+        let end = (!self.is_stopped()).then(|| self.feed.at(end));
         while let Some(given_up) = self.waiting.give_up(Timestamp(u64::MAX)) {
             self.note_given_up(&given_up);
         }
-        self.feed.director.settle();
+        self.directors().each(|_, feed| {
+            if let Some(end) = end {
+                feed.director.advance(end);
+            }
+            feed.director.settle();
+        });
         self.take_decisions();
-        self.feed.director.finish();
+        self.directors().each(|_, feed| feed.director.finish());
+        self.feed.director.observer.merge();
         self.feed.director.observer.note_ignored(&self.feed.ignored);
         self.finish_spool();
     }
@@ -330,6 +333,14 @@ impl Run {
     fn finish_spool(&mut self) {
         if let Some(spool) = &mut self.spool {
             spool.finish();
+        }
+    }
+
+    /// Tells the tracker which flows have entries; there are `copies` of each that it knows.
+    pub(crate) fn tell_flows(&mut self, tracker: &mut Tracker, copies: u32) {
+        self.feed.flows.tell(tracker, copies);
+        if let Some(alone) = &mut self.alone {
+            alone.tell_flows(tracker, copies);
         }
     }
 
@@ -355,6 +366,9 @@ impl Run {
             if let Some(scene) = &mut self.scene {
                 scene.note(row, decision);
             }
+            if let Some(slow) = &mut self.slow {
+                slow.note(row, decision);
+            }
             self.decided.pop_front();
             self.rows.pop_front();
         }
@@ -373,6 +387,14 @@ impl Run {
             }
         }
     }
+}
+
+/// What keeps back packets of slow servers, where the scenario has any.
+fn slow_of(common: &Common<'_>) -> Option<Slow> {
+    let slows = common.scenario.as_ref().is_some_and(|plan| plan.slows());
+    let services = common.services.iter();
+    let one_packet = services.map(|service| service.config.one_packet);
+    slows.then(|| Slow::new(one_packet.collect()))
 }
 
 /// The policy, metered.
@@ -416,8 +438,13 @@ fn write_row(
 
 /// A seed for each service, from the run's (`SplitMix64`, Steele, Lea and Flood 2014).
 fn seed_of(seed: u64, place: u64) -> u64 {
-    let mut z = seed.wrapping_add((place + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ z >> 31
+    mix(seed.wrapping_add(place.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+}
+
+/// A seed for each director: the first has the run's.
+fn seed_at(seed: u64, director: usize) -> u64 {
+    match director {
+        0 => seed,
+        number => mix(seed ^ mix(number as u64)),
+    }
 }

@@ -1,12 +1,16 @@
-//! What happens while a trace is replayed: servers come, go, break down and change their weight,
-//! policies are swapped.
+//! What happens while a trace is replayed: servers come, go, break down, slow down and change
+//! their weight, policies are swapped, directors start again, leave and join.
 //!
 //! Owns the file (docs/scenario.md) and the check against the set-up, so that nothing can be wrong
 //! with an event once the replay runs. Carries nothing out: each run does.
 
+mod directors;
+mod keys;
+mod label;
 mod plan;
 mod text;
 
+pub(crate) use directors::{Directors, HashOf, Remap, name_of};
 pub(crate) use plan::{Action, Plan, Target, changes_servers, end_of};
 
 use std::ops::Range;
@@ -16,6 +20,7 @@ use toml::Spanned;
 
 use crate::toml_text;
 use crate::transform::Bound;
+pub(crate) use text::Factor;
 use text::{Duration, Moment};
 
 /// A scenario as written, in the order in which its events happen.
@@ -23,6 +28,7 @@ use text::{Duration, Moment};
 pub struct Scenario {
     name: String,
     text: String,
+    directors: Option<directors::Table>,
     events: Vec<Written>,
 }
 
@@ -47,6 +53,7 @@ pub enum ScenarioError {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    directors: Option<directors::Table>,
     #[serde(default)]
     event: Vec<Written>,
 }
@@ -65,6 +72,18 @@ struct Written {
     lasts: Option<Spanned<Duration>>,
     noticed: Option<Spanned<Duration>>,
     policy: Option<Spanned<String>>,
+    connections: Option<Spanned<Connections>>,
+    director: Option<Spanned<String>>,
+    listened: Option<Spanned<Duration>>,
+    factor: Option<Spanned<Factor>>,
+}
+
+/// What becomes of a director's connection table.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Connections {
+    Kept,
+    Lost,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -77,6 +96,10 @@ enum Word {
     Down,
     Up,
     Policy,
+    Slow,
+    Restart,
+    Leave,
+    Join,
 }
 
 /// When an event happens, if all before it have.
@@ -95,6 +118,7 @@ impl Scenario {
         Ok(Self {
             name: name.to_owned(),
             text: text.to_owned(),
+            directors: file.directors,
             events: file.event,
         })
     }

@@ -2,8 +2,12 @@
 //! changes nothing.
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+#[path = "streaming/directors.rs"]
+mod directors;
 #[path = "streaming/scenario.rs"]
 mod scenario;
+#[path = "streaming/slow.rs"]
+mod slow;
 #[path = "streaming/theory.rs"]
 mod theory;
 #[path = "streaming/transform.rs"]

@@ -4,6 +4,7 @@
 //! derived figures are rounded when they are written, so that the JSON of a report is the same on
 //! each run. It computes nothing: see [`crate::stats`] and [`crate::timeline`].
 
+mod directors;
 mod event;
 pub(crate) mod figure;
 mod json;
@@ -13,7 +14,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use event::{Churn, Event, Moves, Way};
+pub use directors::{Alone, DirectorRun, Directors, Divergence};
+pub use event::{Churn, Event, Herd, Moves, Settling, Way};
 pub use json::{Costs, ReadError};
 pub use run::{
     Balance, BalanceOver, Execution, Fault, Latency, Level, Method, Outcome, Reason, Run,

@@ -7,6 +7,7 @@ mod figures;
 mod grid;
 mod header;
 pub mod inspect;
+mod scenario;
 mod servers;
 mod summary;
 mod utc;

@@ -35,7 +35,7 @@ const NO_SERVER: u32 = u32::MAX;
 pub struct FlowId(pub u32);
 
 /// What finds a connection: the client's side and the virtual side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) client: Address,
     pub(crate) destination: Address,
@@ -56,7 +56,7 @@ impl Key {
         }
     }
 
-    const fn reversed(&self) -> Self {
+    pub(crate) const fn reversed(&self) -> Self {
         Self {
             client: self.destination,
             destination: self.client,
@@ -285,6 +285,12 @@ impl Connections {
     /// Slots in use, in no meaningful order but a repeatable one.
     pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
         (0..self.slab.end()).filter(|&slot| self.slab.get(slot).is_some())
+    }
+
+    /// Connections that packets of flows find, by flow.
+    pub(crate) fn flows(&self) -> impl Iterator<Item = (FlowId, &Entry)> + '_ {
+        let flows = self.by_flow.iter().enumerate();
+        flows.filter_map(|(flow, &slot)| Some((FlowId(flow as u32), self.slab.get(slot)?)))
     }
 
     /// Every slot that was ever used is below.

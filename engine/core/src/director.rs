@@ -8,7 +8,9 @@ mod flows;
 mod follow;
 mod persistence;
 mod quiet;
+mod restart;
 mod schedule;
+mod sync;
 
 use alloc::vec::Vec;
 
@@ -28,6 +30,8 @@ use crate::{
 pub use configure::ConfigError;
 pub use follow::Script;
 pub use quiet::{Quiet, QuietSide};
+pub use restart::Table;
+pub use sync::{Message, TemplateKey, TemplateMessage};
 
 /// Real servers hold at most this many entries of one service (27 bits of a place, one spare).
 const SERVERS_LIMIT: usize = 1 << 26;
@@ -243,14 +247,7 @@ impl<O: Observer> Director<O> {
     /// Ends the trace: settles, and reports every connection that is still open as closed.
     pub fn finish(&mut self) {
         self.settle();
-        for slot in 0..self.connections.end() {
-            let Some(entry) = self.connections.remove(slot) else {
-                continue;
-            };
-            if entry.kind() == EntryKind::Connection {
-                self.tell_closed(slot, &entry);
-            }
-        }
+        self.lose_connections();
     }
 
     /// Connections in the table, templates not counted.

@@ -6,6 +6,7 @@
 
 mod ask;
 mod count;
+mod fresh;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -312,8 +313,9 @@ impl Service {
         let word = match binding {
             Binding::Pending(number) => kind.word(number | LOCAL),
             Binding::Server(id) => match self.servers[id as usize].place {
-                // Not listed: the policy does not know it, nothing waits for it.
+                // Not listed: the policy does not know it. What was before comes before it.
                 DELETED => {
+                    self.settle(around);
                     self.count(id, kind, note, at, around);
                     return;
                 }

@@ -17,8 +17,8 @@ use super::{Options, profile_name};
 use crate::capture::CaptureError;
 use crate::decisions::Row;
 use crate::record::{ServerFacts, ServiceFacts};
-use crate::run::{Run, Scene, axis};
-use crate::scenario::{Plan, changes_servers};
+use crate::run::{Ecmp, Run, Scene, Spread, axis};
+use crate::scenario::{Plan, changes_servers, name_of};
 use crate::setup::{Origin, Setup};
 use crate::summary;
 use crate::trace::Trace;
@@ -173,6 +173,8 @@ impl Facts<'_> {
             feed,
             fault,
             scene,
+            ecmp,
+            alone,
             ..
         } = run;
         let fault = fault.map(|(report, first, last)| {
@@ -194,12 +196,25 @@ impl Facts<'_> {
         let end = feed.director.now();
         let facts = feed.director.observer.services;
         let services = facts.into_iter().enumerate().zip(chosen);
+        let alone = alone.map_or_else(Vec::new, |alone| alone.feed.director.observer.services);
+        let directors = |place: usize, facts: &ServiceFacts| {
+            let spread = scene.as_ref()?.spread(place);
+            Some(directors(
+                ecmp.as_deref()?,
+                &spread,
+                place,
+                facts,
+                alone.get(place)?,
+            ))
+        };
         model::Run {
             policy: label,
             services: services
                 .map(|((place, facts), chosen)| {
+                    let directors = directors(place, &facts);
                     let scene = scene.as_ref();
-                    self.service_run(place, facts, &chosen, (scene, end))
+                    let run = self.service_run(place, facts, &chosen, (scene, end));
+                    ServiceRun { directors, ..run }
                 })
                 .collect(),
             fault,
@@ -272,7 +287,39 @@ impl Facts<'_> {
             timeline: Some(facts.timeline.finish(timeline_end)),
             events,
             churn,
+            directors: None,
         }
+    }
+}
+
+/// What several directors did with the service at `place`, beside what one did alone.
+fn directors(
+    ecmp: &Ecmp,
+    spread: &Spread,
+    place: usize,
+    together: &ServiceFacts,
+    alone: &ServiceFacts,
+) -> model::Directors {
+    let each = spread.each.iter().enumerate();
+    let connections = |facts: &ServiceFacts| -> Vec<u64> {
+        let servers = facts.servers.iter();
+        servers.map(|server| server.connections).collect()
+    };
+    model::Directors {
+        each: each
+            .map(|(number, decided)| model::DirectorRun {
+                director: name_of(number),
+                connections: decided.connections,
+                decisions: decided.by_policy,
+                refused: decided.refused,
+                taken_over: ecmp.taken_over(number, place),
+            })
+            .collect(),
+        divergence: model::Divergence {
+            clients: spread.clients,
+            differed: spread.differed,
+        },
+        alone: model::Alone::new(connections(alone), &connections(together)),
     }
 }
 

@@ -87,7 +87,7 @@ impl Runs {
     /// Tells the tracker which flows have entries; there are `copies` of each that it knows.
     pub(super) fn tell_flows(&mut self, tracker: &mut Tracker, copies: u32) {
         for run in &mut self.runs {
-            run.feed.flows.tell(tracker, copies);
+            run.tell_flows(tracker, copies);
         }
         if let Some(leader) = &mut self.leader {
             leader.feed.flows.tell(tracker, copies);

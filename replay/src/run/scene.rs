@@ -1,19 +1,27 @@
-//! A scenario as one run plays it, and what its events did.
+//! A scenario as one run plays it.
 
-use std::collections::BTreeMap;
+mod effects;
+mod settling;
+mod spread;
+
 use std::sync::Arc;
 
 use equipoise_core::{
-    Address, ConfigError, Decision, Director, Endpoint, Scheduling, ServerConfig, ServiceIndex,
+    ConfigError, Decision, Director, Endpoint, Scheduling, ServerConfig, ServiceIndex, Table,
     Timestamp,
 };
-use equipoise_reports::model::{Churn, Event, Moves, Way};
+use equipoise_reports::model::{Churn, Event};
 use equipoise_reports::stats::promised_by_weight;
 
+use super::directors::Directors;
+use super::ecmp::Remapped;
 use crate::decisions::Row;
 use crate::policy::Chosen;
 use crate::record::Recorder;
-use crate::scenario::{Action, Plan, Target, When, end_of};
+use crate::scenario::{Action, Factor, Plan, Target, When, end_of};
+use effects::{Dead, Effects, Facts};
+use settling::Settling;
+pub(crate) use spread::Spread;
 
 /// The scenario of one run.
 pub(crate) struct Scene {
@@ -24,12 +32,7 @@ pub(crate) struct Scene {
     /// Of what happened last.
     last: Timestamp,
     removals: Vec<Removal>,
-    /// By event, as far as they happened.
-    facts: Vec<Facts>,
-    /// By service.
-    clients: Vec<Clients>,
-    /// Servers that answer no more and are not removed: service, id and event.
-    dead: Vec<(usize, u32, usize)>,
+    effects: Effects,
 }
 
 /// A server that is to be removed later.
@@ -45,47 +48,15 @@ pub(super) enum Due {
     Removal(usize),
 }
 
-#[derive(Default)]
-struct Facts {
-    at_ns: u64,
-    after: u64,
-    broken: u64,
-    lost: u64,
-    clients: u64,
-    /// Share of the clients that had to move.
-    least: f64,
-    ways: BTreeMap<(u32, u32), u64>,
-}
-
-#[derive(Default)]
-struct Clients {
-    /// The server of each client's latest connection, and how many changes there had been.
-    latest: BTreeMap<Address, (u32, usize)>,
-    /// The event that changed the service last, and how many changes there have been.
-    last_event: Option<usize>,
-    changes: usize,
-    churn: Churn,
-}
-
-impl Clients {
-    fn change(&mut self, event: usize) {
-        self.last_event = Some(event);
-        self.changes += 1;
-    }
-}
-
 impl Scene {
     pub(crate) fn new(plan: Arc<Plan>) -> Self {
-        let services = plan.servers.len();
         Self {
+            effects: Effects::new(Arc::clone(&plan)),
             plan,
             next: 0,
             first: None,
             last: Timestamp::default(),
             removals: Vec::new(),
-            facts: Vec::new(),
-            clients: (0..services).map(|_| Clients::default()).collect(),
-            dead: Vec::new(),
         }
     }
 
@@ -114,174 +85,214 @@ impl Scene {
         }
     }
 
-    /// Whose it is.
+    /// Whose it is; the first's where it is everybody's.
     pub(super) fn service_of(&self, due: &Due) -> ServiceIndex {
         let event = match *due {
             Due::Event(place) => place,
             Due::Removal(place) => self.removals[place].event,
         };
-        ServiceIndex(self.plan.events[event].service as u32)
+        ServiceIndex(self.plan.events[event].service.unwrap_or(0) as u32)
     }
 
-    /// Carries it out, after so many decisions; the director has settled and knows the time.
+    /// Whether it makes a server slower, or faster again: its service, its id, and by what factor.
+    pub(super) fn slows(&self, due: &Due) -> Option<((u32, u32), Factor)> {
+        let Due::Event(place) = *due else {
+            return None;
+        };
+        let event = &self.plan.events[place];
+        match event.action {
+            Action::Slow(target, factor) => Some(((event.service? as u32, target.id), factor)),
+            _ => None,
+        }
+    }
+
+    /// Carries it out, after so many decisions; the directors have settled and know the time.
+    /// `scheduling` gives a policy for a service of a director.
     pub(super) fn play(
         &mut self,
         (at, due): (Timestamp, Due),
         decided: u64,
-        director: &mut Director<Recorder>,
-        scheduling: impl FnOnce(&Chosen, usize) -> Scheduling,
+        directors: &mut Directors<'_>,
+        scheduling: impl Fn(&Chosen, usize, usize) -> Scheduling,
     ) -> Result<(), ConfigError> {
         self.last = at;
         let place = match due {
-            Due::Removal(place) => {
-                let removal = self.removals.remove(place);
-                let service = self.plan.events[removal.event].service;
-                self.dead.retain(|&(_, _, event)| event != removal.event);
-                if !self.is_down(removal.event) {
-                    self.facts[removal.event].broken = active(director, service, removal.target);
-                }
-                self.clients[service].change(removal.event);
-                return remove(director, service, removal.target);
-            }
+            Due::Removal(place) => return self.remove_later(place, directors),
             Due::Event(place) => place,
         };
         self.next += 1;
         let plan = Arc::clone(&self.plan);
         let event = &plan.events[place];
-        let service = event.service;
+        let Some(service) = event.service else {
+            self.play_on_directors(place, decided, directors);
+            return Ok(());
+        };
         let index = ServiceIndex(service as u32);
-        let before = shares(director, index, &plan.servers[service]);
-        let mut facts = Facts {
-            at_ns: at.0,
-            after: decided,
-            ..Facts::default()
-        };
-        let later = |target: Target, ns: u64| Removal {
-            at: Timestamp(at.0.saturating_add(ns)),
-            event: place,
-            target,
-        };
-        let outcome = match event.action {
-            Action::Add(target) | Action::Up(target) => {
-                // It may have been about to go.
-                let id = (service, target.id);
-                self.removals.retain(|removal| {
-                    (plan.events[removal.event].service, removal.target.id) != id
-                });
-                self.dead
-                    .retain(|&(service, server, _)| (service, server) != id);
-                if is_listed(director, index, target) {
-                    director.edit_server(index, target.config)
-                } else {
-                    director.add_server(index, target.config).map(|_| ())
-                }
-            }
-            Action::Remove(target) | Action::Down(target, 0) => {
-                facts.broken = active(director, service, target);
-                remove(director, service, target)
-            }
-            Action::Down(target, ns) => {
-                facts.broken = active(director, service, target);
-                self.dead.push((service, target.id, place));
-                self.removals.push(later(target, ns));
-                Ok(())
-            }
-            Action::Weight(target) | Action::Drain(target, None) => {
-                director.edit_server(index, target.config)
-            }
-            Action::Drain(target, Some(ns)) => {
-                self.removals.push(later(target, ns));
-                director.edit_server(index, target.config)
-            }
-            Action::Policy(ref chosen) => {
-                director.set_scheduling(index, scheduling(chosen, service))
-            }
-        };
-        let mut after = shares(director, index, &plan.servers[service]);
+        let before = shares(directors.one(), index, &plan.servers[service]);
+        let mut facts = Facts::new(at, decided);
+        if let Action::Remove(target) | Action::Down(target, _) = event.action {
+            facts.broken = directors.active(index, target.id);
+        }
+        let outcome = self.play_on_service((place, service), directors, scheduling);
+        let mut after = shares(directors.one(), index, &plan.servers[service]);
         if let Action::Down(target, _) = event.action {
             // As it will be once that is noticed.
-            after = shares_without(director, index, &plan.servers[service], Some(target.id));
+            after = shares_without(
+                directors.one(),
+                index,
+                &plan.servers[service],
+                Some(target.id),
+            );
         }
         let differences = before
             .iter()
             .zip(&after)
             .map(|(one, other)| (one - other).abs());
         facts.least = differences.sum::<f64>() / 2.0;
-        self.facts.push(facts);
+        self.effects.happened(place, service, facts);
         // One that is not noticed yet changes no decision.
         if !matches!(event.action, Action::Down(_, 1..)) {
-            self.clients[service].change(place);
+            self.effects.changed(place, service);
+        }
+        if settles(&event.action) {
+            let server = match event.action {
+                Action::Add(target) | Action::Up(target) | Action::Weight(target) => {
+                    Some(target.id)
+                }
+                _ => None,
+            };
+            let settling = Settling::new(place, at, server, after);
+            self.effects.settles(service, settling);
         }
         outcome
     }
 
-    /// Takes in a decision, in the order of the packets.
-    pub(super) fn note(&mut self, row: &Row, decision: &Decision) {
-        let Some(id) = decision.server else {
-            return;
+    fn play_on_service(
+        &mut self,
+        (place, service): (usize, usize),
+        directors: &mut Directors<'_>,
+        scheduling: impl Fn(&Chosen, usize, usize) -> Scheduling,
+    ) -> Result<(), ConfigError> {
+        let plan = Arc::clone(&self.plan);
+        let index = ServiceIndex(service as u32);
+        let later = |target: Target, ns: u64| Removal {
+            at: Timestamp(self.last.0.saturating_add(ns)),
+            event: place,
+            target,
         };
-        let service = decision.service.0 as usize;
-        let dead = self.dead.iter();
-        for &(_, _, event) in dead.filter(|&&(of, server, _)| (of, server) == (service, id)) {
-            self.facts[event].lost += 1;
-        }
-        let Some(clients) = self.clients.get_mut(service) else {
-            return;
-        };
-        let changes = clients.changes;
-        let latest = clients.latest.insert(row.client.address, (id, changes));
-        let Some((before, known)) = latest else {
-            return;
-        };
-        match clients.last_event {
-            Some(event) if known < changes => {
-                let facts = &mut self.facts[event];
-                facts.clients += 1;
-                if before != id {
-                    *facts.ways.entry((before, id)).or_default() += 1;
-                }
+        match plan.events[place].action {
+            Action::Add(target) | Action::Up(target) => {
+                // It may have been about to go.
+                self.removals.retain(|removal| {
+                    let of = plan.events[removal.event].service;
+                    (of, removal.target.id) != (Some(service), target.id)
+                });
+                self.effects
+                    .bury(|dead| (dead.service, dead.server) == (service, target.id));
+                let is_listed = is_listed(directors.one(), index, target);
+                directors.configure(|_, director| {
+                    if is_listed {
+                        director.edit_server(index, target.config)
+                    } else {
+                        director.add_server(index, target.config).map(|_| ())
+                    }
+                })
             }
-            _ => {
-                clients.churn.again += 1;
-                clients.churn.moved += u64::from(before != id);
+            Action::Remove(target) | Action::Down(target, 0) => remove(directors, index, target),
+            Action::Down(target, ns) => {
+                self.effects.died(Dead {
+                    service,
+                    server: target.id,
+                    event: place,
+                });
+                self.removals.push(later(target, ns));
+                Ok(())
+            }
+            Action::Weight(target) | Action::Drain(target, None) => edit(directors, index, target),
+            Action::Drain(target, Some(ns)) => {
+                self.removals.push(later(target, ns));
+                edit(directors, index, target)
+            }
+            Action::Policy(ref chosen) => directors.configure(|number, director| {
+                director.set_scheduling(index, scheduling(chosen, service, number))
+            }),
+            // That shows in the trace; and those of no service.
+            Action::Slow(..) | Action::Restart(..) | Action::Leave(_) | Action::Join(..) => Ok(()),
+        }
+    }
+
+    /// What happens to all services, after so many decisions.
+    fn play_on_directors(&mut self, place: usize, decided: u64, directors: &mut Directors<'_>) {
+        let plan = Arc::clone(&self.plan);
+        let Directors { feed, ecmp } = directors;
+        let remapped = match (&plan.events[place].action, ecmp) {
+            (&Action::Restart(table, Some(director)), Some(ecmp)) => {
+                ecmp.restart(feed, director, table)
+            }
+            (&Action::Leave(director), Some(ecmp)) => ecmp.leave(feed, director),
+            (&Action::Join(director, listened), Some(ecmp)) => {
+                let since = Timestamp(self.last.0.saturating_sub(listened));
+                ecmp.join(feed, director, since)
+            }
+            (&Action::Restart(table, _), _) => {
+                let mut remapped = vec![Remapped::default(); plan.servers.len()];
+                if table == Table::Lost {
+                    for (_, ServiceIndex(service)) in feed.director.active_flows() {
+                        remapped[service as usize].broken += 1;
+                    }
+                }
+                feed.director.restart(table);
+                remapped
+            }
+            _ => return,
+        };
+        for (service, remapped) in remapped.into_iter().enumerate() {
+            let mut facts = Facts::new(self.last, decided);
+            (facts.broken, facts.remapped) = (remapped.broken, remapped.moved);
+            self.effects.happened(place, service, facts);
+            self.effects.changed(place, service);
+            if settles(&plan.events[place].action) {
+                let index = ServiceIndex(service as u32);
+                let fair = shares(&feed.director, index, &plan.servers[service]);
+                let settling = Settling::new(place, self.last, None, fair);
+                self.effects.settles(service, settling);
             }
         }
     }
 
+    fn remove_later(
+        &mut self,
+        place: usize,
+        directors: &mut Directors<'_>,
+    ) -> Result<(), ConfigError> {
+        let Removal { event, target, .. } = self.removals.remove(place);
+        let Some(service) = self.plan.events[event].service else {
+            return Ok(());
+        };
+        let index = ServiceIndex(service as u32);
+        self.effects.bury(|dead| dead.event == event);
+        if !self.is_down(event)
+            && let Some(facts) = self.effects.of(event, service)
+        {
+            facts.broken = directors.active(index, target.id);
+        }
+        self.effects.changed(event, service);
+        remove(directors, index, target)
+    }
+
+    /// Takes in a decision, in the order of the packets.
+    pub(super) fn note(&mut self, row: &Row, decision: &Decision) {
+        self.effects.note(row, decision);
+    }
+
     /// What there is to report of a service.
     pub(crate) fn report(&self, service: usize) -> (Vec<Event>, Churn) {
-        let servers = &self.plan.servers[service];
-        let name = |id: u32| {
-            servers
-                .get(id as usize)
-                .map_or_else(String::new, |s| end_of(s).to_string())
-        };
-        let events = self.plan.events.iter().enumerate();
-        let events = events.filter(|(_, event)| event.service == service);
-        let events = events.map(|(place, event)| {
-            let facts = self.facts.get(place);
-            let ways = facts.iter().flat_map(|facts| &facts.ways);
-            let ways = ways.map(|(&(from, to), &clients)| Way {
-                from: name(from),
-                to: name(to),
-                clients,
-            });
-            let ways: Vec<Way> = ways.collect();
-            Event {
-                event: event.label.clone(),
-                at_ns: facts.map(|facts| facts.at_ns),
-                after_connections: facts.map(|facts| facts.after),
-                broken: facts.map_or(0, |facts| facts.broken),
-                lost: facts.map_or(0, |facts| facts.lost),
-                moves: Moves {
-                    clients: facts.map_or(0, |facts| facts.clients),
-                    moved: ways.iter().map(|way| way.clients).sum(),
-                    least: facts.map_or(0.0, |facts| facts.least * facts.clients as f64),
-                    ways,
-                },
-            }
-        });
-        (events.collect(), self.clients[service].churn)
+        self.effects.report(service)
+    }
+
+    /// What each of several directors decided for a service.
+    pub(crate) fn spread(&self, service: usize) -> Spread {
+        self.effects.spread(service)
     }
 
     fn is_down(&self, event: usize) -> bool {
@@ -289,18 +300,38 @@ impl Scene {
     }
 }
 
+/// Whether it is looked at how a service settles after that.
+const fn settles(action: &Action) -> bool {
+    match action {
+        Action::Add(_)
+        | Action::Up(_)
+        | Action::Weight(_)
+        | Action::Policy(_)
+        | Action::Restart(..)
+        | Action::Join(..) => true,
+        Action::Remove(_)
+        | Action::Drain(..)
+        | Action::Down(..)
+        | Action::Slow(..)
+        | Action::Leave(_) => false,
+    }
+}
+
 fn remove(
-    director: &mut Director<Recorder>,
-    service: usize,
+    directors: &mut Directors<'_>,
+    service: ServiceIndex,
     target: Target,
 ) -> Result<(), ConfigError> {
     let Endpoint { address, port } = end_of(&target.config);
-    director.delete_server(ServiceIndex(service as u32), address, port)
+    directors.configure(|_, director| director.delete_server(service, address, port))
 }
 
-fn active(director: &Director<Recorder>, service: usize, target: Target) -> u64 {
-    let server = director.server(ServiceIndex(service as u32), target.id);
-    server.map_or(0, |server| u64::from(server.counters.active))
+fn edit(
+    directors: &mut Directors<'_>,
+    service: ServiceIndex,
+    target: Target,
+) -> Result<(), ConfigError> {
+    directors.configure(|_, director| director.edit_server(service, target.config))
 }
 
 fn is_listed(director: &Director<Recorder>, service: ServiceIndex, target: Target) -> bool {

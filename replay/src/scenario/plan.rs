@@ -1,9 +1,9 @@
 //! A scenario that fits its set-up: every event names a service and a server that are there when it
 //! happens.
 
-use equipoise_core::{Endpoint, ServerConfig};
+use equipoise_core::{Endpoint, ServerConfig, Table};
 
-use super::{Scenario, ScenarioError, When, Word, Written, text};
+use super::{Connections, Directors, Factor, Scenario, ScenarioError, When, Word, Written, text};
 use crate::policy::{Chosen, Policies};
 use crate::setup::{PolicyOption, Service, Setup};
 use crate::transform::Bound;
@@ -13,6 +13,8 @@ pub(crate) struct Plan {
     pub(crate) events: Vec<PlannedEvent>,
     /// For each service all servers that it ever has, by their ids, as they are first added.
     pub(crate) servers: Vec<Vec<ServerConfig>>,
+    /// Where there are several directors, or may be.
+    pub(crate) directors: Option<Directors>,
 }
 
 impl Plan {
@@ -26,10 +28,11 @@ impl Plan {
 }
 
 /// One event.
+#[derive(Clone)]
 pub(crate) struct PlannedEvent {
     pub(crate) when: When,
-    /// By its place.
-    pub(crate) service: usize,
+    /// By its place; none where it happens to all.
+    pub(crate) service: Option<usize>,
     pub(crate) action: Action,
     /// What reports call it.
     pub(crate) label: String,
@@ -43,6 +46,7 @@ pub(crate) struct Target {
 }
 
 /// What happens.
+#[derive(Clone)]
 pub(crate) enum Action {
     Add(Target),
     Remove(Target),
@@ -53,7 +57,41 @@ pub(crate) enum Action {
     Down(Target, u64),
     /// It answers again, and is added again if it was removed.
     Up(Target),
+    /// Its connections take so many times as long.
+    Slow(Target, Factor),
     Policy(Box<Chosen>),
+    /// A director starts again: the only one, or the one of this number.
+    Restart(Table, Option<usize>),
+    /// A director leaves.
+    Leave(usize),
+    /// A director joins, after so many nanoseconds in which it has listened to the others.
+    Join(usize, u64),
+}
+
+impl Plan {
+    /// Whether servers are ever slower than in the trace.
+    pub(crate) fn slows(&self) -> bool {
+        let mut events = self.events.iter();
+        events.any(|event| matches!(event.action, Action::Slow(..)))
+    }
+
+    /// The same for one director alone.
+    pub(crate) fn alone(&self) -> Self {
+        let events = self.events.iter();
+        let events = events.filter(|event| event.service.is_some());
+        Self {
+            events: events.cloned().collect(),
+            servers: self.servers.clone(),
+            directors: None,
+        }
+    }
+}
+
+impl PlannedEvent {
+    /// Whether it happens to the service.
+    pub(crate) fn is_of(&self, service: usize) -> bool {
+        self.service.is_none_or(|own| own == service)
+    }
 }
 
 /// A server as far as the events are followed.
@@ -80,20 +118,35 @@ impl Scenario {
         let mut state: Vec<Vec<Known>> = services
             .map(|service| service.servers.iter().map(known).collect())
             .collect();
+        let mut present = self.present()?;
         let mut events = Vec::new();
         let mut last = None;
         for written in &self.events {
             let when = self.when(written, &mut last)?;
-            let service = self.service(written, setup)?;
             self.check_keys(written)?;
-            let action = match written.action.get_ref() {
-                Word::Policy => Action::Policy(Box::new(self.policy(written, policies)?)),
-                _ => self.action(written, &setup.services[service], &mut state[service])?,
+            let is_of_director = written.action.get_ref().is_of_director();
+            let service = (!is_of_director).then(|| self.service(written, setup));
+            let service = service.transpose()?;
+            let action = match (written.action.get_ref(), service) {
+                (Word::Policy, _) => Action::Policy(Box::new(self.policy(written, policies)?)),
+                (_, Some(service)) => {
+                    self.action(written, &setup.services[service], &mut state[service])?
+                }
+                (word, None) => {
+                    let director = self.director(written, &mut present)?;
+                    match (word, director) {
+                        (Word::Leave, Some(director)) => Action::Leave(director),
+                        (Word::Join, Some(director)) => {
+                            Action::Join(director, ns(written.listened.as_ref()).unwrap_or(0))
+                        }
+                        (_, director) => Action::Restart(table(written), director),
+                    }
+                }
             };
             events.push(PlannedEvent {
                 when,
                 service,
-                label: label(&action),
+                label: action.label(),
                 action,
             });
         }
@@ -102,6 +155,7 @@ impl Scenario {
         Ok(Plan {
             events,
             servers: servers.map(configs).collect(),
+            directors: present.directors(),
         })
     }
 
@@ -160,54 +214,6 @@ impl Scenario {
         })
     }
 
-    /// Keys that the action does not look at are mistakes.
-    fn check_keys(&self, written: &Written) -> Result<(), ScenarioError> {
-        let action = *written.action.get_ref();
-        let is_policy = action == Word::Policy;
-        let spans = [
-            (
-                "server",
-                written.server.as_ref().map(toml::Spanned::span),
-                !is_policy,
-            ),
-            (
-                "weight",
-                written.weight.as_ref().map(toml::Spanned::span),
-                action == Word::Weight,
-            ),
-            (
-                "for",
-                written.lasts.as_ref().map(toml::Spanned::span),
-                action == Word::Drain,
-            ),
-            (
-                "noticed",
-                written.noticed.as_ref().map(toml::Spanned::span),
-                action == Word::Down,
-            ),
-            (
-                "policy",
-                written.policy.as_ref().map(toml::Spanned::span),
-                is_policy,
-            ),
-        ];
-        let is_optional = |key: &str| matches!(key, "for" | "noticed");
-        for (key, span, is_wanted) in spans {
-            match span {
-                Some(span) if !is_wanted => {
-                    let what = format!("`{key}` says nothing of this action");
-                    return Err(self.wrong(&span, what));
-                }
-                None if is_wanted && !is_optional(key) => {
-                    let what = format!("this action wants `{key}`");
-                    return Err(self.wrong(&written.action.span(), what));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
     fn policy(&self, written: &Written, policies: &mut Policies) -> Result<Chosen, ScenarioError> {
         let (text, span) = match &written.policy {
             Some(policy) => (policy.get_ref().as_str(), policy.span()),
@@ -240,9 +246,6 @@ impl Scenario {
         let place = state.iter().position(same);
         let end = end_of(&config);
         let listed = place.filter(|&place| state[place].is_listed);
-        let ns = |duration: &Option<toml::Spanned<text::Duration>>| {
-            duration.as_ref().map(|duration| duration.get_ref().0)
-        };
         if *written.action.get_ref() == Word::Add {
             if listed.is_some() {
                 return Err(wrong(format!("{end} is in the service already by then")));
@@ -297,14 +300,21 @@ impl Scenario {
                 known.config.weight = u32::from(wanted);
                 Action::Weight(target(known.config))
             }
+            Word::Slow => {
+                let factor = written.factor.as_ref().map(|factor| *factor.get_ref());
+                Action::Slow(target(known.config), factor.unwrap_or_default())
+            }
             Word::Drain => {
                 known.config.weight = 0;
                 known.is_listed = written.lasts.is_none();
-                Action::Drain(target(known.config), ns(&written.lasts))
+                Action::Drain(target(known.config), ns(written.lasts.as_ref()))
             }
             Word::Down => {
                 (known.is_down, known.is_listed) = (true, false);
-                Action::Down(target(known.config), ns(&written.noticed).unwrap_or(0))
+                Action::Down(
+                    target(known.config),
+                    ns(written.noticed.as_ref()).unwrap_or(0),
+                )
             }
             _ => {
                 known.is_listed = false;
@@ -314,6 +324,10 @@ impl Scenario {
     }
 }
 
+fn ns(duration: Option<&toml::Spanned<text::Duration>>) -> Option<u64> {
+    duration.map(|duration| duration.get_ref().0)
+}
+
 pub(crate) fn end_of(config: &ServerConfig) -> Endpoint {
     Endpoint {
         address: config.address,
@@ -321,47 +335,19 @@ pub(crate) fn end_of(config: &ServerConfig) -> Endpoint {
     }
 }
 
-fn label(action: &Action) -> String {
-    let seconds = |ns: u64| format!("{} s", ns as f64 / 1e9);
-    match action {
-        Action::Add(target) => format!(
-            "add {}, weight {}",
-            end_of(&target.config),
-            target.config.weight
-        ),
-        Action::Remove(target) => format!("remove {}", end_of(&target.config)),
-        Action::Weight(target) => {
-            format!(
-                "{} to weight {}",
-                end_of(&target.config),
-                target.config.weight
-            )
-        }
-        Action::Drain(target, None) => format!("drain {}", end_of(&target.config)),
-        Action::Drain(target, Some(ns)) => {
-            format!(
-                "drain {}, remove it after {}",
-                end_of(&target.config),
-                seconds(*ns)
-            )
-        }
-        Action::Down(target, 0) => format!("{} down", end_of(&target.config)),
-        Action::Down(target, ns) => {
-            format!(
-                "{} down, noticed after {}",
-                end_of(&target.config),
-                seconds(*ns)
-            )
-        }
-        Action::Up(target) => format!("{} up", end_of(&target.config)),
-        Action::Policy(chosen) => format!("policy {}", chosen.label),
+/// A director's connections are lost where nothing is said of them.
+fn table(written: &Written) -> Table {
+    match written.connections.as_ref().map(toml::Spanned::get_ref) {
+        Some(Connections::Kept) => Table::Kept,
+        Some(Connections::Lost) | None => Table::Lost,
     }
 }
 
 /// Whether a service's events change what its servers are.
 pub(crate) fn changes_servers(plan: &Plan, service: usize) -> bool {
-    let events = plan.events.iter().filter(|event| event.service == service);
-    events
-        .into_iter()
-        .any(|event| !matches!(event.action, Action::Policy(_)))
+    let mut events = plan.events.iter();
+    events.any(|event| {
+        event.service == Some(service)
+            && !matches!(event.action, Action::Policy(_) | Action::Slow(..))
+    })
 }

@@ -35,3 +35,44 @@ impl TryFrom<String> for Duration {
         }
     }
 }
+
+/// How many times as long something takes, in thousandths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "f64")]
+pub(crate) struct Factor(u32);
+
+impl Factor {
+    /// In thousandths.
+    pub(crate) const ONE: i128 = 1_000;
+
+    /// From 1 to 100, to a thousandth.
+    pub(crate) fn new(factor: f64) -> Option<Self> {
+        #[expect(clippy::cast_sign_loss, reason = "it is at least 1")]
+        let thousandths = || (factor * 1_000.0).round() as u32;
+        (1.0..=100.0).contains(&factor).then(|| Self(thousandths()))
+    }
+
+    pub(crate) const fn thousandths(self) -> i128 {
+        self.0 as i128
+    }
+}
+
+impl Default for Factor {
+    fn default() -> Self {
+        Self(1_000)
+    }
+}
+
+impl TryFrom<f64> for Factor {
+    type Error = String;
+
+    fn try_from(factor: f64) -> Result<Self, String> {
+        Self::new(factor).ok_or_else(|| format!("{factor} is none of 1 to 100"))
+    }
+}
+
+impl std::fmt::Display for Factor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", f64::from(self.0) / 1_000.0)
+    }
+}

@@ -13,12 +13,49 @@ pub struct Event {
     pub at_ns: Option<u64>,
     /// Connections that were decided by then, refused ones included.
     pub after_connections: Option<u64>,
-    /// Active connections at the server when it ceased to answer or was removed.
+    /// Active connections at the server when it ceased to answer or was removed; of a director's
+    /// restart all that were lost; where directors join or leave those that went to one that did
+    /// not know them.
     pub broken: u64,
+    /// Active connections whose packets went to another director from then on.
+    #[serde(default)]
+    pub remapped: u64,
     /// Connections that were sent to it between its end and the notice of it.
     pub lost: u64,
+    /// How the service settled, until it changed again; none where nothing came or turned to its
+    /// servers.
+    #[serde(default)]
+    pub settling: Option<Settling>,
     /// Clients that had another connection before the next event of the service.
     pub moves: Moves,
+}
+
+/// What new connections did after an event, until the service changed again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settling {
+    /// Connections that got a server.
+    pub connections: u64,
+    /// What one server got of them; none where there were less than a hundred.
+    pub herd: Option<Herd>,
+    /// After so many nanoseconds each server's share of a hundred connections was what its weight
+    /// says, and stayed so for a hundred more; none where that did not come to pass.
+    pub rebalanced_ns: Option<u64>,
+}
+
+/// What a server got of a hundred connections in a row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Herd {
+    /// The server that came or has another weight; else the one that got most above its share.
+    pub server: String,
+    /// Its share by its weight.
+    #[serde(serialize_with = "figure::write")]
+    pub fair: f64,
+    /// Its share of the first hundred.
+    #[serde(serialize_with = "figure::write")]
+    pub first: f64,
+    /// Its largest share of any hundred among the first thousand.
+    #[serde(serialize_with = "figure::write")]
+    pub peak: f64,
 }
 
 /// Clients that connected before an event and after it: where the last connection before and the

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::directors::Directors;
 use super::event::{Churn, Event};
 use super::figure;
 use crate::timeline::Timeline;
@@ -53,6 +54,9 @@ pub struct ServiceRun {
     /// What moves without an event; none without a scenario.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub churn: Option<Churn>,
+    /// What each director did; none without several in the scenario.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directors: Option<Directors>,
 }
 
 impl ServiceRun {

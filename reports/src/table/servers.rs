@@ -1,12 +1,12 @@
 //! One block for each policy with one row for each real server.
 
-use super::Style;
 use super::figures::{
     Paint, Unit, bar, by_reason, count, counted, dash, decimal, percent, plain, wrap,
 };
 use super::grid::{Align, Column, Grid, Line};
 use super::summary::fault_of;
-use crate::model::{Event, Latency, Report, Run, ServerRun, ServiceRun};
+use super::{Style, scenario};
+use crate::model::{Latency, Report, Run, ServerRun, ServiceRun};
 
 /// What packets that could not create a connection are called.
 pub(super) const IGNORED: &str = "packets outside any connection";
@@ -154,50 +154,8 @@ fn notes(service: &ServiceRun, scales: &Scales) -> Vec<String> {
     if service.servers.is_empty() {
         notes.push("no real servers".to_owned());
     }
-    let events = service.events.iter();
-    notes.extend(events.map(|event| event_note(event, scales.start_ns)));
-    if let Some(churn) = service.churn.filter(|churn| churn.again > 0) {
-        notes.push(format!(
-            "between events {} of {} went elsewhere than their client's last",
-            count(churn.moved),
-            counted(churn.again, "connection")
-        ));
-    }
+    notes.extend(scenario::notes(service, scales.start_ns));
     notes
-}
-
-/// What an event did: `at 30.000 s remove 10.1.0.2:80: 12 connections broken, …`.
-fn event_note(event: &Event, start_ns: u64) -> String {
-    let name = plain(&event.event);
-    let Some(at_ns) = event.at_ns else {
-        return format!("{name}: the trace ended before");
-    };
-    let seconds = at_ns.saturating_sub(start_ns) as f64 / 1e9;
-    let mut facts = Vec::new();
-    if event.broken > 0 {
-        facts.push(format!("{} broken", counted(event.broken, "connection")));
-    }
-    if event.lost > 0 {
-        facts.push(format!(
-            "{} sent to it before that was noticed",
-            count(event.lost)
-        ));
-    }
-    let moves = &event.moves;
-    if moves.clients > 0 {
-        facts.push(format!(
-            "{} of {} moved, by weights {:.0} had to",
-            count(moves.moved),
-            counted(moves.clients, "client"),
-            moves.least
-        ));
-    }
-    let facts = if facts.is_empty() {
-        String::new()
-    } else {
-        format!(": {}", facts.join(", "))
-    };
-    format!("at {seconds:.3} s {name}{facts}")
 }
 
 fn scales(report: &Report, runs: &[(&Run, &ServiceRun)]) -> Scales {

@@ -282,6 +282,7 @@ fn run(policy: &str, seed: u64, servers: usize, clock: Clock) -> Run {
         services: vec![ServiceRun {
             events: Vec::new(),
             churn: None,
+            directors: None,
             service: "tcp:10.0.0.1:80".to_owned(),
             scheduler: Scheduler {
                 policy: policy.to_owned(),

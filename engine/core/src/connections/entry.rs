@@ -13,6 +13,12 @@ pub(super) const NOTHING: u32 = u32::MAX;
 pub(super) const NOT_QUEUED: u32 = u32::MAX;
 /// In [`Entry::binding`]: the rest is the number of an arrival.
 const PENDING: u32 = 1 << 31;
+/// In [`Entry::timeout_s`] of a connection: another director told of it.
+const COPIED: u32 = 1 << 8;
+/// Packets from a client after which others are told of a connection (`sync_threshold`, as it is by
+/// default): after so many, and again after so many more each time.
+const TOLD_AT: u64 = 3;
+const TOLD_EVERY: u64 = 50;
 /// In [`Entry::first_response_ns`]: none was observed.
 const NEVER: u64 = u64::MAX;
 
@@ -111,7 +117,8 @@ pub(crate) struct Entry {
     /// Of a connection, the template that controls it; of a template, how many connections it
     /// controls; of a free slot, the next free one.
     link: u32,
-    /// A template's own timeout; a connection's is its state's.
+    /// A template's own timeout. A connection's is its state's; here stands the state of which other
+    /// directors were told last, and whether it is [`COPIED`].
     pub(crate) timeout_s: u32,
     destination: [u64; 2],
     first_response_ns: u64,
@@ -237,6 +244,33 @@ impl Entry {
 
     pub(super) const fn next_free(&self) -> Slot {
         self.link
+    }
+
+    /// Of a connection, after a packet from its client: whether others are to be told of it
+    /// (`ip_vs_sync_conn_needed`).
+    pub(crate) const fn is_to_be_told(&self) -> bool {
+        // A copy goes on counting from where it was told of.
+        let before = if self.timeout_s & COPIED == 0 {
+            0
+        } else {
+            TOLD_AT
+        };
+        let is_turn = (before + self.packets_in) % TOLD_EVERY == TOLD_AT;
+        match self.state {
+            State::Established | State::Udp => is_turn,
+            State::FinWait | State::TimeWait | State::Close | State::CloseWait => {
+                is_turn || self.timeout_s & !COPIED != self.state as u32
+            }
+            _ => false,
+        }
+    }
+
+    pub(crate) const fn note_told(&mut self) {
+        self.timeout_s = self.timeout_s & COPIED | self.state as u32;
+    }
+
+    pub(crate) const fn note_copied(&mut self) {
+        self.timeout_s = COPIED | self.state as u32;
     }
 
     pub(crate) const fn count_in(&mut self, packets: u64, bytes: u64) {

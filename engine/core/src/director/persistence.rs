@@ -222,7 +222,7 @@ impl<O: Observer> Director<O> {
     }
 
     /// Classic thresholds are looked at when templates come and go, too.
-    fn note_template(&mut self, slot: Slot, note: Note, at: Timestamp) {
+    pub(super) fn note_template(&mut self, slot: Slot, note: Note, at: Timestamp) {
         let Some(entry) = self.connections.get(slot) else {
             return;
         };
@@ -269,7 +269,12 @@ impl<O: Observer> Observer for WithoutRefusals<'_, O> {
     }
 }
 
-fn template_key(persistence: &Persistence, service_port: u16, mark: u32, packet: &Packet) -> Key {
+pub(super) fn template_key(
+    persistence: &Persistence,
+    service_port: u16,
+    mark: u32,
+    packet: &Packet,
+) -> Key {
     let client = Address(packet.source.0 & persistence.netmask);
     let own_port = packet.destination_port == service_port && service_port != FTP_PORT;
     if mark != 0 {
