@@ -180,6 +180,7 @@ impl Reading {
 
     fn finish(mut self) -> Vec<Request> {
         self.requests.end_all();
+        self.only_firsts.end_all();
         self.requests.finished(|request| self.told.push(request.clone()));
         assert_eq!(self.requests.memory(), 0);
         let counts = self.requests.counts();

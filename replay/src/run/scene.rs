@@ -271,12 +271,14 @@ impl Scene {
         };
         let index = ServiceIndex(service as u32);
         self.effects.bury(|dead| dead.event == event);
-        if !self.is_down(event)
-            && let Some(facts) = self.effects.of(event, service)
-        {
-            facts.broken = directors.active(index, target.id);
+        if self.is_down(event) {
+            self.effects.changed(event, service);
+        } else {
+            if let Some(facts) = self.effects.of(event, service) {
+                facts.broken = directors.active(index, target.id);
+            }
+            self.effects.changed_again(service);
         }
-        self.effects.changed(event, service);
         remove(directors, index, target)
     }
 

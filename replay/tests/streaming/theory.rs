@@ -497,3 +497,29 @@ fn the_table_of_mh_is_the_kernels() {
     assert_eq!(slots(&[1, 64]), [124, 3_969]);
     assert_eq!(slots(&[1, 63]), [63, 4_030]);
 }
+
+/// A client that comes again between the drain and its end is one client.
+#[test]
+fn a_drain_with_an_end_counts_each_client_once() {
+    let text = r#"
+        [[event]]
+        at = "4s"
+        action = "drain"
+        server = "10.1.0.3"
+        for = "4s"
+    "#;
+    let written = Written {
+        policies: vec!["rendezvous".to_owned()],
+        ..written(&["10.1.0.1", "10.1.0.2", "10.1.0.3", "10.1.0.4"])
+    };
+    let options = Options {
+        scenario: Some(Scenario::parse("scenario.toml", text).unwrap()),
+        ..Options::default()
+    };
+    let (report, _) = run(&[rounds(3)], &written, &options, &mut ()).unwrap();
+    let moves = &report.runs[0].services[0].events[0].moves;
+    assert_eq!(
+        (moves.clients, moves.moved, moves.least.round()),
+        (4_000, 1_031, 1_000.0)
+    );
+}

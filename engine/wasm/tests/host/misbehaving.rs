@@ -74,7 +74,7 @@ fn imports() {
 
 #[test]
 fn exports() {
-    insta::assert_snapshot!(refused("no-exports"), @"no-exports does not export equipoise:policy/lifecycle@0.1.0: a policy exports lifecycle and scheduler of equipoise:policy@0.1.0");
+    insta::assert_snapshot!(refused("no-exports"), @"no-exports does not export equipoise:policy/lifecycle@0.1.0: a policy exports lifecycle and scheduler or request-scheduler of equipoise:policy@0.1.0");
     let later = |text: &str| text.replace("@0.1.0", "@0.2.0");
     let error = refused_bytes(&guest_against("honest", later));
     insta::assert_snapshot!(error, @"file.wasm exports equipoise:policy/lifecycle@0.2.0, and this host takes equipoise:policy@0.1.0 only: build it against wit/0.1.0");

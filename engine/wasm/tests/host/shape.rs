@@ -45,7 +45,7 @@ fn nested_types(levels: usize) -> Vec<u8> {
     component(&[section(7, &types)])
 }
 
-const COMPILED: &str = "small does not export equipoise:policy/lifecycle@0.1.0: a policy exports lifecycle and scheduler of equipoise:policy@0.1.0";
+const COMPILED: &str = "small does not export equipoise:policy/lifecycle@0.1.0: a policy exports lifecycle and scheduler or request-scheduler of equipoise:policy@0.1.0";
 
 #[test]
 fn instances_that_double() {

@@ -56,9 +56,10 @@ pub(super) struct Facts {
 struct Clients {
     /// The server of each client's latest connection, and how many changes there had been.
     latest: BTreeMap<Address, (u32, usize)>,
-    /// The event that changed the service last, and how many changes there have been.
-    last_event: Option<usize>,
     changes: usize,
+    /// The event that changed the service last, and how many changes there were with it; a drain
+    /// that comes to its end is one more.
+    last_event: Option<(usize, usize)>,
     churn: Churn,
 }
 
@@ -99,8 +100,15 @@ impl Effects {
 
     /// From here on decisions are made otherwise, for an event.
     pub(super) fn changed(&mut self, event: usize, service: usize) {
+        self.changed_again(service);
         if let Some(clients) = self.clients.get_mut(service) {
-            clients.last_event = Some(event);
+            clients.last_event = Some((event, clients.changes));
+        }
+    }
+
+    /// From here on decisions are made otherwise, for an event that has changed them before.
+    pub(super) fn changed_again(&mut self, service: usize) {
+        if let Some(clients) = self.clients.get_mut(service) {
             clients.changes += 1;
         }
         if let Some(spread) = self.spreads.get_mut(service) {
@@ -162,15 +170,18 @@ impl Effects {
         let Some((before, known)) = latest else {
             return;
         };
-        let event = clients.last_event.filter(|_| known < changes);
-        if let Some(facts) = event.and_then(|event| self.facts.get_mut(&(event, service))) {
+        if known == changes {
+            clients.churn.again += 1;
+            clients.churn.moved += u64::from(before != id);
+            return;
+        }
+        // Whoever has come since then is counted already.
+        let event = clients.last_event.filter(|&(_, since)| known < since);
+        if let Some(facts) = event.and_then(|(event, _)| self.facts.get_mut(&(event, service))) {
             facts.clients += 1;
             if before != id {
                 *facts.ways.entry((before, id)).or_default() += 1;
             }
-        } else {
-            clients.churn.again += 1;
-            clients.churn.moved += u64::from(before != id);
         }
     }
 
