@@ -191,12 +191,12 @@ impl Tracker {
                 && flow.is_routine(decoded, side)
                 && holding.may_hold(flow, side, now, decoded)
             {
-                self.last = place;
                 flow.batch = self.batch;
                 flow.count(now, decoded, side);
                 if holding::hold(flow, side, decoded) {
                     self.tell_later(now, holding, place);
                 }
+                self.last = place;
                 return None;
             }
         }

@@ -11,6 +11,7 @@ use crate::trace::{Event, TracePacket};
 
 impl Run {
     /// Takes in a packet of the trace.
+    #[inline]
     pub(super) fn take_packet(&mut self, event: &Event, packet: &TracePacket) {
         if self.scene.is_some() {
             // The clock begins with the first packet.
@@ -25,6 +26,7 @@ impl Run {
 
     /// Lets happen what happens before a packet of this time: events, and packets that come later
     /// than in the trace.
+    #[cold]
     fn catch_up(&mut self, time: Timestamp) {
         loop {
             let next = self.slow.as_ref().and_then(Slow::next);
@@ -43,6 +45,7 @@ impl Run {
     }
 
     /// Whether the packet comes later than in the trace.
+    #[cold]
     fn holds(&mut self, packet: &TracePacket) -> bool {
         let Some(slow) = &mut self.slow else {
             return false;
@@ -61,6 +64,7 @@ impl Run {
     }
 
     /// A packet as it comes; `stands` is its time in the trace.
+    #[inline]
     fn take_now(&mut self, event: &Event, packet: &TracePacket, stands: Timestamp) {
         if self.waiting.keep(event) {
             return;
