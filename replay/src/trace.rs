@@ -8,6 +8,7 @@ mod reader;
 mod seams;
 mod seen;
 mod table;
+mod take;
 
 pub use reader::CaptureFacts;
 pub use seams::Seam;
@@ -19,13 +20,14 @@ use std::sync::Arc;
 
 use equipoise_core::{FlowId, Packet, Timestamp};
 
-use crate::capture::{CaptureError, Frame, Source, Warning};
+use crate::capture::{CaptureError, Source, Warning};
 use crate::decode::{Decoder, Skipped};
-use crate::request::{Content, Requests, Whose};
+use crate::request::{Content, Requests};
 use crate::track::{Connection, Inferred, Observed, Told, Tracker};
 use crate::transform::{Selection, Selector};
-use reader::{Head, Reader, Take};
+use reader::Reader;
 use table::Table;
+use take::{Leave, Taker, is_taken, track};
 
 /// Events in a batch at most, but for what is told at its end.
 pub const BATCH: usize = 2_048;
@@ -507,70 +509,6 @@ impl Trace {
     }
 }
 
-/// Takes nothing.
-struct Leave;
-
-impl Take for Leave {
-    fn fits(&self, _clock: Timestamp) -> bool {
-        false
-    }
-
-    fn take(&mut self, _clock: Timestamp, _head: &Head, _frame: Option<&Frame<'_>>) {}
-}
-
-/// Tracks packets of one capture into a batch.
-struct Taker<'a> {
-    tracker: &'a mut Tracker,
-    requests: Option<&'a mut Requests>,
-    selector: &'a mut Option<Selector>,
-    seen: &'a mut Option<Vec<Seen>>,
-    now: &'a mut Timestamp,
-    decoder: Decoder,
-    batch: &'a mut Vec<Event>,
-    /// The capture's index, in the order given.
-    given: u32,
-    /// The last time before another capture's turn.
-    until: Timestamp,
-    read: &'a mut usize,
-    most: usize,
-}
-
-impl Take for Taker<'_> {
-    #[inline]
-    fn fits(&self, clock: Timestamp) -> bool {
-        clock <= self.until && self.batch.len() < BATCH && *self.read < self.most
-    }
-
-    #[inline]
-    fn take(&mut self, clock: Timestamp, head: &Head, frame: Option<&Frame<'_>>) {
-        *self.read += 1;
-        if !is_taken(self.selector, clock, head) {
-            return;
-        }
-        let place = (clock, self.given);
-        if let (Some(requests), Some(frame)) = (&mut self.requests, frame) {
-            let observed = observe(self.tracker, self.seen, self.batch, place, head);
-            let with = (self.decoder, frame);
-            read_request(requests, self.tracker, observed, clock, head, with);
-            let asked = requests.firsts().map(|first| {
-                Event::Asked(Asked {
-                    capture: self.given,
-                    number: head.number,
-                    time: clock,
-                    raw_time_ns: head.raw_time_ns,
-                    flow: first.flow,
-                    connection: first.connection,
-                    content: first.content.map(Arc::new),
-                })
-            });
-            self.batch.extend(asked);
-        } else {
-            track(self.tracker, self.seen, self.batch, place, head);
-        }
-        *self.now = clock;
-    }
-}
-
 /// The process or the system has as many files open as it may: EMFILE, ENFILE.
 fn is_lack_of_files(error: &std::io::Error) -> bool {
     matches!(error.raw_os_error(), Some(23 | 24))
@@ -580,88 +518,4 @@ fn is_lack_of_files(error: &std::io::Error) -> bool {
 fn count(number: u64, what: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };
     format!("{number} {what}{ending}")
-}
-
-#[inline]
-fn is_taken(selector: &mut Option<Selector>, time: Timestamp, head: &Head) -> bool {
-    let packet = &head.decoded.packet;
-    selector
-        .as_mut()
-        .is_none_or(|selector| selector.takes(time, packet))
-}
-
-/// Takes in the packet at a place in time and a capture.
-#[inline(never)]
-fn track(
-    tracker: &mut Tracker,
-    seen: &mut Option<Vec<Seen>>,
-    batch: &mut Vec<Event>,
-    place: (Timestamp, u32),
-    head: &Head,
-) {
-    observe(tracker, seen, batch, place, head);
-}
-
-/// [`track`], for who wants to know what the tracker said.
-#[inline(always)]
-#[expect(
-    clippy::inline_always,
-    reason = "what nobody wants to know is not written down then"
-)]
-fn observe(
-    tracker: &mut Tracker,
-    seen: &mut Option<Vec<Seen>>,
-    batch: &mut Vec<Event>,
-    (time, capture): (Timestamp, u32),
-    head: &Head,
-) -> Option<Observed> {
-    let is_its_own = head.raw_time_ns == Some(time.0);
-    let observed = tracker.track_at(time, is_its_own, &head.decoded);
-    if tracker.has_told() {
-        batch.extend(tracker.told().map(Event::Told));
-    }
-    if let Some(seen) = seen {
-        seen.extend(Seen::of(tracker, observed, (time, capture), head));
-    }
-    if let Some(observed) = observed {
-        batch.push(Event::Packet(TracePacket {
-            capture,
-            number: head.number,
-            time,
-            raw_time_ns: head.raw_time_ns,
-            packet: head.decoded.packet,
-            observed,
-            payload_length: head.decoded.payload_length,
-        }));
-    }
-    observed
-}
-
-/// Reads what a tracked packet carries.
-#[inline]
-fn read_request(
-    requests: &mut Requests,
-    tracker: &Tracker,
-    observed: Option<Observed>,
-    time: Timestamp,
-    head: &Head,
-    (decoder, frame): (Decoder, &Frame<'_>),
-) {
-    let packet = &head.decoded;
-    if !Requests::wants(packet) {
-        return;
-    }
-    let whose = match observed {
-        Some(observed) => Some(Whose::observed(&observed)),
-        None => tracker.carrier().map(|(flow, connection)| Whose {
-            connection,
-            flow,
-            direction: None,
-        }),
-    };
-    if let Some(whose) = whose {
-        requests.take(time, whose, packet, || {
-            decoder.payload(frame.link_type, frame.bytes, frame.original_length, packet)
-        });
-    }
 }

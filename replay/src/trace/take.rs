@@ -1,0 +1,161 @@
+//! How a packet that was read gets into a batch: what the tracker says of it, and what it asks for.
+
+use std::sync::Arc;
+
+use equipoise_core::Timestamp;
+
+use super::reader::{Head, Take};
+use super::{Asked, BATCH, Event, Seen, TracePacket};
+use crate::capture::Frame;
+use crate::decode::Decoder;
+use crate::request::{Requests, Whose};
+use crate::track::{Observed, Tracker};
+use crate::transform::Selector;
+
+/// Takes nothing.
+pub(super) struct Leave;
+
+impl Take for Leave {
+    fn fits(&self, _clock: Timestamp) -> bool {
+        false
+    }
+
+    fn take(&mut self, _clock: Timestamp, _head: &Head, _frame: Option<&Frame<'_>>) {}
+}
+
+/// Tracks packets of one capture into a batch.
+pub(super) struct Taker<'a> {
+    pub(super) tracker: &'a mut Tracker,
+    pub(super) requests: Option<&'a mut Requests>,
+    pub(super) selector: &'a mut Option<Selector>,
+    pub(super) seen: &'a mut Option<Vec<Seen>>,
+    pub(super) now: &'a mut Timestamp,
+    pub(super) decoder: Decoder,
+    pub(super) batch: &'a mut Vec<Event>,
+    /// The capture's index, in the order given.
+    pub(super) given: u32,
+    /// The last time before another capture's turn.
+    pub(super) until: Timestamp,
+    pub(super) read: &'a mut usize,
+    pub(super) most: usize,
+}
+
+impl Take for Taker<'_> {
+    #[inline]
+    fn fits(&self, clock: Timestamp) -> bool {
+        clock <= self.until && self.batch.len() < BATCH && *self.read < self.most
+    }
+
+    #[inline]
+    fn take(&mut self, clock: Timestamp, head: &Head, frame: Option<&Frame<'_>>) {
+        *self.read += 1;
+        if !is_taken(self.selector, clock, head) {
+            return;
+        }
+        let place = (clock, self.given);
+        if let (Some(requests), Some(frame)) = (&mut self.requests, frame) {
+            let observed = observe(self.tracker, self.seen, self.batch, place, head);
+            let with = (self.decoder, frame);
+            read_request(requests, self.tracker, observed, clock, head, with);
+            let asked = requests.firsts().map(|first| {
+                Event::Asked(Asked {
+                    capture: self.given,
+                    number: head.number,
+                    time: clock,
+                    raw_time_ns: head.raw_time_ns,
+                    flow: first.flow,
+                    connection: first.connection,
+                    content: first.content.map(Arc::new),
+                })
+            });
+            self.batch.extend(asked);
+        } else {
+            track(self.tracker, self.seen, self.batch, place, head);
+        }
+        *self.now = clock;
+    }
+}
+
+#[inline]
+pub(super) fn is_taken(selector: &mut Option<Selector>, time: Timestamp, head: &Head) -> bool {
+    let packet = &head.decoded.packet;
+    selector
+        .as_mut()
+        .is_none_or(|selector| selector.takes(time, packet))
+}
+
+/// Takes in the packet at a place in time and a capture.
+#[inline(never)]
+pub(super) fn track(
+    tracker: &mut Tracker,
+    seen: &mut Option<Vec<Seen>>,
+    batch: &mut Vec<Event>,
+    place: (Timestamp, u32),
+    head: &Head,
+) {
+    observe(tracker, seen, batch, place, head);
+}
+
+/// [`track`], for who wants to know what the tracker said.
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "what nobody wants to know is not written down then"
+)]
+fn observe(
+    tracker: &mut Tracker,
+    seen: &mut Option<Vec<Seen>>,
+    batch: &mut Vec<Event>,
+    (time, capture): (Timestamp, u32),
+    head: &Head,
+) -> Option<Observed> {
+    let is_its_own = head.raw_time_ns == Some(time.0);
+    let observed = tracker.track_at(time, is_its_own, &head.decoded);
+    if tracker.has_told() {
+        batch.extend(tracker.told().map(Event::Told));
+    }
+    if let Some(seen) = seen {
+        seen.extend(Seen::of(tracker, observed, (time, capture), head));
+    }
+    if let Some(observed) = observed {
+        batch.push(Event::Packet(TracePacket {
+            capture,
+            number: head.number,
+            time,
+            raw_time_ns: head.raw_time_ns,
+            packet: head.decoded.packet,
+            observed,
+            payload_length: head.decoded.payload_length,
+        }));
+    }
+    observed
+}
+
+/// Reads what a tracked packet carries.
+#[inline]
+fn read_request(
+    requests: &mut Requests,
+    tracker: &Tracker,
+    observed: Option<Observed>,
+    time: Timestamp,
+    head: &Head,
+    (decoder, frame): (Decoder, &Frame<'_>),
+) {
+    let packet = &head.decoded;
+    if !Requests::wants(packet) {
+        return;
+    }
+    let whose = match observed {
+        Some(observed) => Some(Whose::observed(&observed)),
+        None => tracker.carrier().map(|(flow, connection)| Whose {
+            connection,
+            flow,
+            direction: None,
+        }),
+    };
+    if let Some(whose) = whose {
+        requests.take(time, whose, packet, || {
+            decoder.payload(frame.link_type, frame.bytes, frame.original_length, packet)
+        });
+    }
+}
