@@ -56,6 +56,14 @@ pub enum PolicyError {
         /// The name.
         name: String,
     },
+    /// A fallback that could not know what it decides by.
+    #[error(
+        "--fallback {name}: it decides by requests, which the policy that failed may not have waited for: name another one"
+    )]
+    FallbackReads {
+        /// The name.
+        name: String,
+    },
     /// The file cannot be read.
     #[error("{}: cannot read the policy: {source}", path.display())]
     Read {
@@ -146,6 +154,11 @@ impl Policies {
         let entry = registry::find(name).ok_or_else(|| PolicyError::Fallback {
             name: name.to_owned(),
         })?;
+        if entry.reads_requests {
+            return Err(PolicyError::FallbackReads {
+                name: name.to_owned(),
+            });
+        }
         let parameters = self.parameters(entry, &[]);
         Ok(Arc::new(WithParameters {
             policy: entry.native,

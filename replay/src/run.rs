@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use equipoise_core::{
     ConfigError, Decision, Director, Endpoint, FaultReport, Outcome, Policy, Protocol, Scheduling,
-    ServiceIndex, Settings, Tag, Timestamp,
+    ServiceIndex, Settings, Tag, TcpFlags, Timestamp,
 };
 use equipoise_reports::timeline::Axis;
 
@@ -35,7 +35,7 @@ use crate::trace::{Asked, Event, TracePacket};
 use crate::track::Tracker;
 use crate::transform::mix;
 use slow::Slow;
-use waiting::{Waiter, Waiting};
+use waiting::{Kept, Waiter, Waiting};
 
 /// One policy, or each service's own, over the whole trace.
 pub(crate) struct Run {
@@ -206,7 +206,7 @@ impl Run {
             match event {
                 Event::Packet(packet) => self.take_packet(event, packet),
                 Event::Told(told) => {
-                    if !self.waiting.keep(event) {
+                    if !self.waits(self.feed.director.now(), event) {
                         self.feed.take_told(told);
                     }
                 }
@@ -221,14 +221,35 @@ impl Run {
         self.directors().each(|_, feed| feed.note_flows());
     }
 
+    /// Whether an event waits with its connection for the first request of that.
+    #[inline]
+    fn waits(&mut self, now: Timestamp, event: &Event) -> bool {
+        !self.waiting.is_unused() && self.keeps(now, event)
+    }
+
+    fn keeps(&mut self, now: Timestamp, event: &Event) -> bool {
+        match self.waiting.keep(now, event) {
+            Kept::Yes => true,
+            Kept::No => false,
+            Kept::GivenUp(waiter) => {
+                self.note_given_up(&waiter);
+                false
+            }
+        }
+    }
+
     #[cold]
     fn await_request(&mut self, service: ServiceIndex, packet: &TracePacket) {
         let now = self.feed.director.now();
         while let Some(given_up) = self.waiting.give_up(now) {
             self.note_given_up(&given_up);
         }
-        if packet.packet.protocol != Protocol::Tcp && !packet.observed.begins {
-            // Only a first datagram can be a request.
+        let may_ask = match packet.packet.protocol {
+            Protocol::Tcp => packet.packet.flags.contains(TcpFlags::SYN),
+            _ => packet.observed.begins && packet.payload_length > 0,
+        };
+        if !may_ask {
+            // What its client asked for first is not told again, or never.
             self.decide_asked(service, packet, &Asked::nothing(packet));
             return;
         }
@@ -239,16 +260,23 @@ impl Run {
 
     /// The first request of a connection is known, or that there is none.
     fn take_asked(&mut self, asked: &Asked) {
-        let Some(waiter) = self.waiting.end(asked) else {
+        let now = self.feed.at(asked.time);
+        let Some(waiter) = self.waiting.end(now, asked) else {
             return;
         };
         self.decide_asked(waiter.service, &waiter.first, asked);
         for event in &waiter.rest {
             match event {
-                // Again a SYN of a connection that was refused: it is over.
-                Event::Packet(packet) => {
-                    self.pass(packet);
-                }
+                Event::Packet(packet) => match self.pass(packet) {
+                    Outcome::Decision => {
+                        self.note_decision(Row::of(packet), (packet.time, packet.time));
+                    }
+                    // Again a SYN of a connection that was refused: it is over.
+                    Outcome::AwaitsRequest { service } => {
+                        self.feed.ignored.count_without_request(service, 1);
+                    }
+                    _ => {}
+                },
                 Event::Told(told) => self.feed.take_told(told),
                 Event::Asked(_) => {}
             }

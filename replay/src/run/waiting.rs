@@ -2,12 +2,17 @@
 
 use std::collections::VecDeque;
 
-use equipoise_core::{FlowId, ServiceIndex, Timestamp};
+use equipoise_core::{FlowId, Packet, Quiet, QuietSide, ServiceIndex, TcpFlags, Timestamp};
 
 use crate::trace::{Asked, Event, TracePacket};
+use crate::track::{Direction, Told};
 
 /// How long a connection waits before it is given up (nginx's `client_header_timeout`).
 const PATIENCE: u64 = 60 * Timestamp::SECOND;
+/// Events of a connection that are kept one by one; of what only acknowledges, sums beyond that.
+const MOST_APART: usize = 64;
+/// With more it is given up.
+const MOST_KEPT: usize = 256;
 
 /// Those of one run.
 #[derive(Default)]
@@ -25,18 +30,18 @@ pub(super) struct Waiter {
     pub(super) first: TracePacket,
     /// What followed.
     pub(super) rest: Vec<Event>,
+    /// When it is given up, by the run's clock.
+    until: Timestamp,
 }
 
-impl Waiter {
-    /// Packets that came.
-    pub(super) fn packets(&self) -> u64 {
-        let packets = self.rest.iter().map(|event| match event {
-            Event::Packet(_) => 1,
-            Event::Told(told) => told.quiet.low.packets + told.quiet.high.packets,
-            Event::Asked(_) => 0,
-        });
-        1 + packets.sum::<u64>()
-    }
+/// What became of an event.
+pub(super) enum Kept {
+    /// It waits with its connection.
+    Yes,
+    /// None of its connection waits.
+    No,
+    /// Neither: the one that waited on its flow is given up.
+    GivenUp(Box<Waiter>),
 }
 
 impl Waiting {
@@ -48,12 +53,14 @@ impl Waiting {
         first: &TracePacket,
     ) -> Option<Box<Waiter>> {
         let flow = first.observed.flow;
-        let end = Timestamp(now.0.saturating_add(PATIENCE));
-        self.ends.push_back((end, flow, first.observed.connection));
+        let until = Timestamp(now.0.saturating_add(PATIENCE));
+        self.ends
+            .push_back((until, flow, first.observed.connection));
         let waiter = Waiter {
             service,
             first: *first,
             rest: Vec::new(),
+            until,
         };
         let place = flow.0 as usize;
         if place >= self.flows.len() {
@@ -62,37 +69,36 @@ impl Waiting {
         self.flows[place].replace(Box::new(waiter))
     }
 
-    /// Who waits on a flow, if it is this connection's.
-    fn find(&mut self, flow: FlowId, connection: u64) -> Option<&mut Option<Box<Waiter>>> {
-        let waiter = self.flows.get_mut(flow.0 as usize)?;
-        let number = waiter.as_ref()?.first.observed.connection;
-        (number == connection).then_some(waiter)
+    /// Whether a connection has ever waited.
+    #[inline]
+    pub(super) const fn is_unused(&self) -> bool {
+        self.flows.is_empty()
     }
 
-    /// Keeps what belongs to a connection that waits; false where none does.
-    #[inline]
-    pub(super) fn keep(&mut self, event: &Event) -> bool {
-        if self.flows.is_empty() {
-            return false;
-        }
+    /// Keeps what belongs to a connection that waits, if it may go on waiting at that time.
+    pub(super) fn keep(&mut self, now: Timestamp, event: &Event) -> Kept {
         let (flow, connection) = match event {
             Event::Packet(packet) => (packet.observed.flow, Some(packet.observed.connection)),
             Event::Told(told) => (told.flow, None),
-            Event::Asked(_) => return false,
+            Event::Asked(_) => return Kept::No,
         };
-        let Some(Some(waiter)) = self.flows.get_mut(flow.0 as usize) else {
-            return false;
+        let Some(place) = self.flows.get_mut(flow.0 as usize) else {
+            return Kept::No;
         };
-        let is_its = connection.is_none_or(|number| number == waiter.first.observed.connection);
-        if is_its {
-            waiter.rest.push(event.clone());
+        let Some(waiter) = place else {
+            return Kept::No;
+        };
+        let is_its = connection.is_none_or(|number| number == waiter.connection());
+        if is_its && now < waiter.until && waiter.keep(event) {
+            return Kept::Yes;
         }
-        is_its
+        place.take().map_or(Kept::No, Kept::GivenUp)
     }
 
-    /// The connection whose first request is known.
-    pub(super) fn end(&mut self, asked: &Asked) -> Option<Box<Waiter>> {
-        self.find(asked.flow, asked.connection)?.take()
+    /// The connection whose first request is known, if it still waits.
+    pub(super) fn end(&mut self, now: Timestamp, asked: &Asked) -> Option<Box<Waiter>> {
+        let place = self.flows.get_mut(asked.flow.0 as usize)?;
+        place.take_if(|waiter| waiter.connection() == asked.connection && now < waiter.until)
     }
 
     /// One that has waited too long by `now`.
@@ -101,10 +107,132 @@ impl Waiting {
             && end <= now
         {
             self.ends.pop_front();
-            if let Some(waiter) = self.find(flow, connection) {
-                return waiter.take();
+            let place = self.flows.get_mut(flow.0 as usize);
+            let waiter =
+                place.and_then(|place| place.take_if(|waiter| waiter.connection() == connection));
+            if waiter.is_some() {
+                return waiter;
             }
         }
         None
+    }
+}
+
+impl Waiter {
+    const fn connection(&self) -> u64 {
+        self.first.observed.connection
+    }
+
+    /// False where there is too much of it.
+    fn keep(&mut self, event: &Event) -> bool {
+        let sum;
+        let event = match event {
+            Event::Packet(packet)
+                if self.rest.len() >= MOST_APART && self.changes_nothing(packet) =>
+            {
+                sum = Event::Told(self.told_of(packet));
+                &sum
+            }
+            _ => event,
+        };
+        if let (Some(Event::Told(sums)), Event::Told(told)) = (self.rest.last_mut(), event) {
+            add(&mut sums.quiet, &told.quiet);
+            return true;
+        }
+        let has_room = self.rest.len() < MOST_KEPT;
+        if has_room {
+            self.rest.push(event.clone());
+        }
+        has_room
+    }
+
+    /// Whether it only acknowledges, as one from its end did after all that do more.
+    fn changes_nothing(&self, packet: &TracePacket) -> bool {
+        let of_packets = self.rest.iter().rev().filter_map(|event| match event {
+            Event::Packet(packet) => Some(packet),
+            _ => None,
+        });
+        let mut plain = of_packets.take_while(|before| is_plain(before));
+        is_plain(packet)
+            && plain.any(|before| before.observed.direction == packet.observed.direction)
+    }
+
+    fn told_of(&self, packet: &TracePacket) -> Told {
+        let side = QuietSide {
+            packets: 1,
+            bytes: u64::from(packet.packet.length),
+            last: packet.time,
+        };
+        // The sample's end is the one that its sums are `low` of.
+        let quiet = match packet.observed.direction {
+            Direction::ToServer => Quiet {
+                low: side,
+                ..Quiet::default()
+            },
+            Direction::ToClient => Quiet {
+                high: side,
+                ..Quiet::default()
+            },
+        };
+        let told = Told {
+            flow: packet.observed.flow,
+            sample: Packet {
+                flags: TcpFlags::ACK,
+                length: 0,
+                ..self.first.packet
+            },
+            quiet,
+        };
+        if self.client_is_low() {
+            told
+        } else {
+            turned(told)
+        }
+    }
+
+    /// Whether the client's is the lower end, whose sums are `low` in what the tracker tells.
+    fn client_is_low(&self) -> bool {
+        let packet = &self.first.packet;
+        (packet.source, packet.source_port) <= (packet.destination, packet.destination_port)
+    }
+
+    /// Packets that its client sent.
+    pub(super) fn packets(&self) -> u64 {
+        let is_low = self.client_is_low();
+        let packets = self.rest.iter().map(|event| match event {
+            Event::Packet(packet) => u64::from(packet.observed.direction == Direction::ToServer),
+            Event::Told(told) if is_low => told.quiet.low.packets,
+            Event::Told(told) => told.quiet.high.packets,
+            Event::Asked(_) => 0,
+        });
+        1 + packets.sum::<u64>()
+    }
+}
+
+/// Told from the other end.
+fn turned(told: Told) -> Told {
+    let mut sample = told.sample;
+    std::mem::swap(&mut sample.source, &mut sample.destination);
+    std::mem::swap(&mut sample.source_port, &mut sample.destination_port);
+    Told {
+        sample,
+        quiet: Quiet {
+            low: told.quiet.high,
+            high: told.quiet.low,
+        },
+        ..told
+    }
+}
+
+fn is_plain(packet: &TracePacket) -> bool {
+    let telling = TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST | TcpFlags::ACK;
+    packet.packet.flags.intersection(telling) == TcpFlags::ACK
+}
+
+fn add(sums: &mut Quiet, more: &Quiet) {
+    for (sum, more) in [(&mut sums.low, &more.low), (&mut sums.high, &more.high)] {
+        sum.packets += more.packets;
+        sum.bytes += more.bytes;
+        sum.last = sum.last.max(more.last);
     }
 }

@@ -10,8 +10,8 @@
 //! robin as nginx's.
 //! Servers are named `address:port` on the ring, IPv6 addresses in brackets.
 //! Ties: points of the same hash belong to the server that was added first.
-//! Deviation: a ring of more than 2^20 points has fewer for each unit of weight, so that it stays
-//! within a component's memory.
+//! Deviation: where the ring would have more than 2^20 points it has about as many, each server its
+//! share by weight and at least one, so that it stays within a component's memory.
 //! Reference: decisions of nginx 1.22.1, tests/fixtures/nginx; the ring is ketama's, as of `Cache::Memcached::Fast`.
 
 use alloc::string::String;
@@ -174,12 +174,15 @@ fn decimal(number: u32) -> String {
 /// All points in order, each hash once.
 fn ring(servers: &Servers) -> Vec<(u32, u32)> {
     let total: u64 = servers.rows().iter().map(|s| u64::from(s.weight)).sum();
-    let points_each = (MOST_POINTS / total.max(1)).min(POINTS);
     let mut ring = Vec::new();
     for (age, server) in servers.rows().iter().rev().enumerate() {
-        // A light server among very heavy ones still has its point.
-        let least = u64::from(server.weight.min(1));
-        let points = (u64::from(server.weight) * points_each).max(least);
+        let weight = u64::from(server.weight);
+        let points = if total * POINTS <= MOST_POINTS {
+            weight * POINTS
+        } else {
+            // A light server among very heavy ones still has its point.
+            (weight * MOST_POINTS / total).max(weight.min(1))
+        };
         let (base, mut hash) = (name_hash(server), 0_u32);
         for _ in 0..points {
             let mut hasher = base.clone();
