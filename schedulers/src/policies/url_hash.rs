@@ -221,3 +221,29 @@ fn path_of(target: &[u8]) -> Option<&[u8]> {
         None => Some(b"/"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{MOST_POINTS, ring};
+    use crate::sdk::Servers;
+    use crate::testing::servers;
+
+    /// What nginx decides is in tests/fixtures/nginx; these weights are beyond what it was asked.
+    #[test]
+    fn heavy_servers_share_what_points_there_may_be() {
+        let mut heavy = vec![65_535; 16];
+        heavy.extend([32_768, 16, 1, 0]);
+        let mut listed = Servers::default();
+        listed.replace(servers(&heavy));
+        let mut points = vec![0_u64; heavy.len()];
+        for (_, age) in ring(&listed) {
+            points[age as usize] += 1;
+        }
+        assert!(points.iter().sum::<u64>() <= MOST_POINTS);
+        // Some hashes are drawn twice.
+        assert!((60_000..=65_000).contains(&points[0]), "{points:?}");
+        assert!((30_000..=32_500).contains(&points[16]), "{points:?}");
+        assert!((14..=16).contains(&points[17]), "{points:?}");
+        assert_eq!(points[18..], [1, 0]);
+    }
+}
