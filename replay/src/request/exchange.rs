@@ -30,6 +30,8 @@ pub(super) struct Exchange {
     flow: FlowId,
     client: Side,
     server: Side,
+    /// The time of the latest packet that was taken in.
+    latest: Timestamp,
     /// Requests that are not told of: under way, or without a whole response.
     pending: VecDeque<Pending>,
     pending_bytes: usize,
@@ -52,6 +54,7 @@ impl Exchange {
             flow,
             client: Side::new(client),
             server: Side::new(server),
+            latest: Timestamp::default(),
             pending: VecDeque::new(),
             pending_bytes: 0,
             requests: 0,
@@ -83,6 +86,7 @@ impl Exchange {
     /// Takes in a packet's content.
     #[inline]
     pub(super) fn take(&mut self, from: Direction, piece: Piece<'_>, out: &mut Out) {
+        self.latest = piece.time;
         let other = opposite(from);
         if let Some(number) = piece.acknowledgement
             && self.side(other).order.is_acknowledged(number)
@@ -121,6 +125,7 @@ impl Exchange {
             while self.side(from).order.held() > 0 {
                 self.lose(from, out);
             }
+            self.look_last(from, out);
         }
         self.close_client(out);
         self.close_server(false, out);
@@ -169,6 +174,7 @@ impl Exchange {
             self.deliver(from, piece, out);
         }
         if self.side(from).order.is_at_end() && self.side(from).reading != Reading::Over {
+            self.look_last(from, out);
             match from {
                 Direction::ToServer => self.close_client(out),
                 Direction::ToClient => self.close_server(true, out),
@@ -200,7 +206,10 @@ impl Exchange {
     /// Reads what is next in a direction.
     #[inline]
     fn deliver(&mut self, from: Direction, mut piece: Piece<'_>, out: &mut Out) {
-        self.side(from).time = piece.time;
+        // What waited is told by the packet that it waited for.
+        let side = self.side(from);
+        side.time = side.time.max(piece.time);
+        piece.time = side.time;
         while piece.length() > 0 {
             let side = self.side(from);
             let used = match &mut side.reading {

@@ -34,7 +34,8 @@ pub enum SynthError {
     Endless,
     /// Times of a capture are 32-bit seconds.
     #[error(
-        "the model lasts until {end_s:.0} s after 1970, and a capture can tell times up to 4294967295: begin earlier, or make duration_s shorter, the rate higher, connections fewer or times shorter"
+        "the model lasts until {} s after 1970, and a capture can tell times up to 4294967295: begin earlier, or make duration_s shorter, the rate higher, connections fewer or times shorter",
+        figures(*.end_s)
     )]
     TooLong {
         /// The end as it is to be expected, or the time that was come to.
@@ -42,7 +43,8 @@ pub enum SynthError {
     },
     /// It would be, or became, larger than allowed.
     #[error(
-        "the capture would have about {expected:.0} bytes, and {allowed} are allowed (max_bytes): ask for fewer or smaller connections, or allow more"
+        "the capture would have about {} bytes, and {allowed} are allowed (max_bytes): ask for fewer or smaller connections, or allow more",
+        figures(*.expected)
     )]
     TooLarge {
         /// As is to be expected of the model, or what was about to be written.
@@ -68,4 +70,14 @@ pub enum SynthError {
     /// The capture cannot be written.
     #[error("cannot write the capture: {0}")]
     Write(#[from] io::Error),
+}
+
+/// A whole number, as long as one can be read at a glance.
+pub(super) fn figures(number: f64) -> String {
+    if number < 1e15 {
+        format!("{number:.0}")
+    } else {
+        // Sums of what is allowed one by one may be infinite.
+        format!("{:.1e}", number.min(f64::MAX))
+    }
 }

@@ -27,6 +27,7 @@ pub struct Model {
     /// How many connections there are at most, those of the flood not counted.
     pub connections: Option<u64>,
     /// The most bytes that the capture may have.
+    #[serde(deserialize_with = "text::most_bytes")]
     pub max_bytes: u64,
     /// When connections begin.
     pub arrivals: Arrivals,
@@ -127,7 +128,8 @@ pub struct Service {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Http {
-    /// Names of virtual hosts; the URLs are dealt out among them.
+    /// Names of virtual hosts, at least one; the URLs are dealt out among them.
+    #[serde(deserialize_with = "text::hosts")]
     pub hosts: Vec<Host>,
     /// How many URLs.
     pub urls: Count,

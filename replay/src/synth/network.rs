@@ -79,7 +79,7 @@ macro_rules! network {
                             $example,
                             " (no bits set behind the prefix, room for one host or more)"
                         ),
-                        text
+                        text.escape_debug()
                     )),
                 }
             }

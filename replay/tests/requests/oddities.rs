@@ -94,6 +94,41 @@ fn heads_that_nginx_refuses_are_refused() {
     }
 }
 
+/// Whoever waits for what was asked for does not wait longer because a line came in parts.
+#[test]
+fn a_first_line_that_is_no_request_line_is_told_when_it_ends() {
+    let cases: [(&[&str], usize); 8] = [
+        (&["GET /old\r\n"], 0),
+        (&["GET /old\r", "\n", "more\r\n"], 0),
+        (&["GET /old", "\r\n", "more\r\n"], 1),
+        (&["GET /", "old", "\r\n"], 2),
+        (&["\r\n", "GET /old", "\n"], 2),
+        (&["hello there", "\n", "more\n"], 1),
+        (&["EHLO x", "\r\n", "MAIL FROM:<a>\r\n"], 1),
+        (&["SSH-2.0-x", "\r\n", "\0\0\u{1}\u{1}kex"], 1),
+    ];
+    for (pieces, expected) in cases {
+        let mut wire = Wire::open(50_000, [1, 1]);
+        let handshake = wire.segments.len();
+        for piece in pieces {
+            wire.client(piece);
+        }
+        let mut reading = Reading::new(Limits::default());
+        let mut told = Vec::new();
+        for segment in &wire.segments {
+            reading.take(segment);
+            told.push(
+                reading
+                    .requests
+                    .firsts()
+                    .any(|first| first.content.is_none()),
+            );
+        }
+        let place = told.iter().position(|&is_told| is_told);
+        assert_eq!(place, Some(handshake + expected), "{pieces:?}");
+    }
+}
+
 #[test]
 fn what_is_odd_and_clear_is_read() {
     let (lines, reasons) = of_client(&[

@@ -1,6 +1,7 @@
 //! Streams in any segments and any order, and with some of them lost.
 
-use equipoise_replay::request::{Limits, Reason};
+use equipoise_core::Timestamp;
+use equipoise_replay::request::{Content, First, Limits, Reason, Request};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -116,8 +117,93 @@ fn resend(segments: &mut Vec<Segment>, from: usize, sending: &Sending) {
     segments.extend(keyed.into_iter().map(|(_, piece)| piece));
 }
 
+/// When a direction that begins at `start` had come without a gap up to a place of its stream.
+fn come(wire: &Wire, from_client: bool, start: u32, end: usize) -> Timestamp {
+    let mut parts: Vec<(usize, usize)> = Vec::new();
+    for (number, segment) in wire.segments.iter().enumerate() {
+        if segment.from_client != from_client || segment.payload.is_empty() {
+            continue;
+        }
+        let at = segment.sequence.wrapping_sub(start) as usize;
+        parts.push((at, at + segment.payload.len()));
+        parts.sort_unstable();
+        let whole = parts.iter().fold(0, |whole, &(begin, end)| {
+            if begin <= whole {
+                whole.max(end)
+            } else {
+                whole
+            }
+        });
+        if whole >= end {
+            return time(number);
+        }
+    }
+    panic!("{end} never came");
+}
+
+/// Of the segment with that number.
+fn time(number: usize) -> Timestamp {
+    Timestamp(number as u64 * 1_000_000)
+}
+
+/// How long a message is up to the end of its head, the final one of a response.
+fn head(message: &str) -> usize {
+    let end = message.find("\r\n\r\n").unwrap() + 4;
+    if message.starts_with("HTTP/1.1 1") {
+        end + head(&message[end..])
+    } else {
+        end
+    }
+}
+
+/// When heads were complete.
+fn times(request: &Request) -> [Timestamp; 2] {
+    [request.time, request.http().unwrap().response.unwrap().time]
+}
+
+/// What is told of first requests.
+fn firsts(segments: &[Segment]) -> Vec<First> {
+    // Checks that a replay is told the same.
+    read(segments);
+    let mut reading = Reading::new(Limits::default());
+    for segment in segments {
+        reading.take(segment);
+    }
+    reading.requests.end_all();
+    reading.requests.firsts().collect()
+}
+
+/// A client's stream up to its end, sent in this way.
+fn client_only(stream: &[u8], sending: Option<&Sending>) -> Vec<Segment> {
+    let mut wire = Wire::open(50_000, [77, 99]);
+    let from = wire.segments.len();
+    wire.client(stream);
+    if let Some(sending) = sending {
+        resend(&mut wire.segments, from, sending);
+    }
+    wire.close();
+    wire.segments
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn what_is_no_request_is_told_alike_in_any_segments(
+        stream in prop_oneof![
+            "[GETPHhost/1.2: \\r\\n\u{1}\u{16}]{1,40}",
+            "(\r\n)?(GET|POST) (/|/old|x y|\u{e9})?( HTTP/(1\\.[01]|2\\.0|1\\.|3))?(\r?\n)([Aa](:| :)? ?[b\u{1}]?\r?\n){0,3}(\r\n)?",
+            "[A-Za-z0-9./ -]{1,12}(\r?\n[A-Za-z ]{1,12}){0,4}(\r?\n)?",
+        ],
+        sending in sending(),
+    ) {
+        let contents = |segments: &[Segment]| -> Vec<Option<Content>> {
+            firsts(segments).into_iter().map(|first| first.content).collect()
+        };
+        let whole = contents(&client_only(stream.as_bytes(), None));
+        let resent = contents(&client_only(stream.as_bytes(), Some(&sending)));
+        prop_assert_eq!(whole, resent, "{:?}", stream);
+    }
 
     #[test]
     fn any_segments_in_any_order_give_the_same(
@@ -149,11 +235,44 @@ proptest! {
         }
         wire.close();
         let (found, counts) = read(&wire.segments);
-        let mut expected: Vec<String> = chosen.map(|(.., line)| line.to_owned()).collect();
+        let mut expected: Vec<String> = chosen.clone().map(|(.., line)| line.to_owned()).collect();
         expected[0].insert_str(0, "first ");
         prop_assert_eq!(lines(&found), expected);
+        let mut sent = [0; 2];
+        for (found, (request, response, _)) in found.iter().zip(chosen) {
+            let expected = [
+                come(&wire, true, starts[0].wrapping_add(1), sent[0] + head(request)),
+                come(&wire, false, starts[1].wrapping_add(1), sent[1] + head(response)),
+            ];
+            prop_assert_eq!(times(found), expected);
+            sent = [sent[0] + request.len(), sent[1] + response.len()];
+        }
+        let first = &firsts(&wire.segments)[0];
+        prop_assert_eq!(first.time, found[0].time);
         prop_assert!(counts.reasons.is_empty(), "{:?}", counts);
     }
+}
+
+/// What a packet told, it told when it came, however long others waited for it.
+#[test]
+fn what_waited_has_the_time_of_what_it_waited_for() {
+    let mut wire = Wire::open(50_000, [1, 1]);
+    wire.client("GET /1 HTTP").client("/1.1\r\nHost: h\r\n\r\n");
+    wire.server("HTTP/1.1 200")
+        .server(" OK\r\nContent-Length: 0\r\n\r\n");
+    wire.segments.swap(3, 4);
+    wire.segments.swap(5, 6);
+    let (found, _) = read(&wire.segments);
+    assert_eq!(times(&found[0]), [time(4), time(6)]);
+    let response = found[0].http().unwrap().response.unwrap();
+    assert_eq!(response.last, time(6));
+    assert_eq!(firsts(&wire.segments)[0].time, time(4));
+    // That something is lost shows with what the server has of it.
+    wire.segments.remove(4);
+    let [first] = &firsts(&wire.segments)[..] else {
+        panic!("told once");
+    };
+    assert_eq!((first.time, first.content.is_some()), (time(4), false));
 }
 
 /// Three exchanges, one after the other, each in a segment each way.

@@ -54,6 +54,13 @@ fn texts_are_refused_with_line_and_column() {
         "[service]\naddress6 = \"[::1]:http\"",
         "[http]\nhosts = [\"shop.example\", \"a b\"]",
         "[http]\nhosts = \"shop.example\"",
+        "[http]\nhosts = []",
+        "[http]\nhosts = [\"a\\r\\nb\"]",
+        "connections = 10\nhttp = { hosts = [] }",
+        "max_bytes = -1",
+        "connections = 10\nmax_bytes = 23",
+        "[clients]\nnetwork = \"10.0.0.0/8\\n\"",
+        "[service]\naddress = \"10.0.0.1:80\\t\\n\"",
         "[http]\nrequests = -3",
         "[http]\nrequests = \"3\"",
         "[http]\nbody_bytes = { pareto = { shape = 0, min = 1, max = 2 } }",
@@ -88,7 +95,9 @@ fn models_that_contradict_themselves() {
         "connections = 10_000\nhttp = { requests = 1e9 }",
         "connections = 10\nflood = { rate = 1e9, at_s = 0, for_s = 100 }",
         "connections = 10\nflood = { rate = 1, at_s = 1e9, for_s = 1e9 }\nstart_s = 4_000_000_000",
-        "connections = 10\nhttp = { hosts = [] }",
+        "connections = 10\narrivals = { rate = 1e-300 }",
+        "connections = 10\narrivals = { rate = 1e-323 }",
+        "connections = 10\nmax_bytes = 24",
         "connections = 10\nservice = { address = \"198.18.0.1:80\" }",
         "connections = 10\nservice = { address = \"10.0.0.1:0\" }",
         "connections = 10\nservice = { address6 = \"[2001:db8:c::1]:80\" }",
@@ -102,6 +111,17 @@ fn models_that_contradict_themselves() {
         let _ = writeln!(table, "{text}\n=> {}\n", error(&model(text)));
     }
     insta::assert_snapshot!(table);
+}
+
+/// As no text can.
+#[test]
+fn a_model_without_hosts_is_refused() {
+    let mut model = model("connections = 10");
+    model.http.hosts.clear();
+    assert_eq!(
+        error(&model).to_string(),
+        "http.hosts is empty: name at least one host"
+    );
 }
 
 #[test]

@@ -69,11 +69,13 @@ impl Exchange {
             &bytes[..added]
         } else {
             buffer.extend_from_slice(&bytes[..added]);
-            if buffer.len() < self.side(from).wanted
+            let side = self.side(from);
+            let ends_first_line = !side.has_line && bytes[..added].contains(&b'\n');
+            if buffer.len() < side.wanted
                 && buffer.len() < most
+                && !ends_first_line
                 && !shows_end(&buffer, before)
             {
-                let side = self.side(from);
                 side.buffer = buffer;
                 side.position += added as u64;
                 return added as u32;
@@ -89,12 +91,8 @@ impl Exchange {
                 self.take_message(&message, end, piece, out);
                 return used as u32;
             }
-            Err(_) if from == Direction::ToServer && self.may_switch => {
-                self.stop_reading(from, Reason::Switched, out);
-                return added as u32;
-            }
             Err(reason) => {
-                self.stop_reading(from, reason, out);
+                self.refuse(from, reason, out);
                 return added as u32;
             }
         };
@@ -106,10 +104,34 @@ impl Exchange {
             buffer = bytes.to_vec();
         }
         let side = self.side(from);
+        side.has_line = buffer.contains(&b'\n');
         side.buffer = buffer;
         side.wanted = wanted;
         side.position += added as u64;
         added as u32
+    }
+
+    /// Looks at the part of a head behind which nothing comes: that it is none is told, however its
+    /// pieces were cut.
+    pub(super) fn look_last(&mut self, from: Direction, out: &mut Out) {
+        let side = self.side(from);
+        if side.reading != Reading::Head || side.buffer.is_empty() {
+            return;
+        }
+        let buffer = std::mem::take(&mut side.buffer);
+        if let Err(reason) = self.parse(from, &buffer) {
+            self.refuse(from, reason, out);
+        }
+    }
+
+    fn refuse(&mut self, from: Direction, reason: Reason, out: &mut Out) {
+        let is_switched = from == Direction::ToServer && self.may_switch;
+        let reason = if is_switched {
+            Reason::Switched
+        } else {
+            reason
+        };
+        self.stop_reading(from, reason, out);
     }
 
     fn parse<'a>(&self, from: Direction, bytes: &'a [u8]) -> Result<Head<'a>, Reason> {

@@ -84,7 +84,7 @@ impl Exchange {
     pub(super) fn tell_none(&mut self, out: &mut Out) {
         if !self.has_told_first {
             self.has_told_first = true;
-            out.tell_none(self.connection, self.flow, self.client.time);
+            out.tell_none(self.connection, self.flow, self.latest);
         }
     }
 

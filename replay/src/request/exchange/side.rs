@@ -15,10 +15,12 @@ pub(super) struct Side {
     pub(super) position: u64,
     /// Where the message under way began.
     pub(super) start: u64,
-    /// The time of the latest piece.
+    /// When what was read so far had come.
     pub(super) time: Timestamp,
     /// Of a head, what earlier packets held.
     pub(super) buffer: Vec<u8>,
+    /// A line of it has ended, and was looked at: the first one is good.
+    pub(super) has_line: bool,
     /// Unless an end shows, the buffer is not looked through before it is so long.
     pub(super) wanted: usize,
     pub(super) searched: u64,
@@ -46,6 +48,7 @@ impl Side {
             start: 0,
             time: Timestamp::default(),
             buffer: Vec::new(),
+            has_line: false,
             wanted: 0,
             searched: 0,
         }

@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
+use super::text::NO_HOST;
 use super::{Model, Process};
-use crate::synth::error::SynthError;
+use crate::synth::error::{SynthError, figures};
 
 /// Times of a capture are 32-bit seconds.
 const END_S: f64 = u32::MAX as f64;
@@ -18,9 +19,8 @@ impl Model {
             return Err(SynthError::Endless);
         }
         if self.http.hosts.is_empty() {
-            return Err(SynthError::Contradiction(
-                "http.hosts is empty: name at least one host".to_owned(),
-            ));
+            let what = format!("http.hosts is empty: {NO_HOST}");
+            return Err(SynthError::Contradiction(what));
         }
         self.check_addresses()?;
         let end_s = f64::from(self.start_s) + self.expected_s();
@@ -31,7 +31,8 @@ impl Model {
             let switches = 2.0 * self.expected_s() / (on_s.get() + off_s.get());
             if switches > SWITCHES {
                 return Err(SynthError::Contradiction(format!(
-                    "bursts would begin and end {switches:.0} times, and {SWITCHES:.0} are the most: make on_s or off_s longer"
+                    "bursts would begin and end {} times, and {SWITCHES:.0} are the most: make on_s or off_s longer",
+                    figures(switches)
                 )));
             }
         }

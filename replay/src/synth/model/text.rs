@@ -13,6 +13,10 @@ use crate::toml_text;
 
 /// Each takes two bytes of memory.
 const MOST_CLIENTS: u32 = 1 << 26;
+/// What a capture takes before its first packet.
+const LEAST_BYTES: u64 = 24;
+/// What to do where there are none.
+pub(super) const NO_HOST: &str = "name at least one host";
 
 /// A number of things that is not 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -120,10 +124,29 @@ impl TryFrom<String> for Host {
             Ok(Self(name))
         } else {
             Err(format!(
-                "`{name}` is no name of a host, such as shop.example"
+                "`{}` is no name of a host, such as shop.example",
+                name.escape_debug()
             ))
         }
     }
+}
+
+pub(super) fn hosts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Host>, D::Error> {
+    let hosts = Vec::deserialize(deserializer)?;
+    if hosts.is_empty() {
+        return Err(D::Error::custom(format!("hosts is empty: {NO_HOST}")));
+    }
+    Ok(hosts)
+}
+
+pub(super) fn most_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let bytes = u64::deserialize(deserializer)?;
+    if bytes < LEAST_BYTES {
+        return Err(D::Error::custom(format!(
+            "max_bytes is a number from {LEAST_BYTES}, which the smallest capture has, not {bytes}"
+        )));
+    }
+    Ok(bytes)
 }
 
 /// An address of one family with a port.
@@ -133,7 +156,8 @@ pub(super) fn endpoint<'de, D: Deserializer<'de>, T: FromStr>(
     let text = String::deserialize(deserializer)?;
     text.parse().map_err(|_| {
         D::Error::custom(format!(
-            "`{text}` is no address with a port: address is like 10.0.0.1:80, address6 like [2001:db8::1]:80"
+            "`{}` is no address with a port: address is like 10.0.0.1:80, address6 like [2001:db8::1]:80",
+            text.escape_debug()
         ))
     })
 }
