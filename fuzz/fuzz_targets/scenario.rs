@@ -22,10 +22,7 @@ thread_local! {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let Ok(text) = std::str::from_utf8(bytes) else {
-        return;
-    };
-    let scenario = match Scenario::parse("scenario.toml", text) {
+    let scenario = match Scenario::parse("scenario.toml", bytes) {
         Ok(scenario) => scenario,
         Err(error) => return assert_one_line(&error.to_string()),
     };

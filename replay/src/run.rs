@@ -210,7 +210,8 @@ impl Run {
                         self.feed.take_told(told);
                     }
                 }
-                Event::Asked(asked) => self.take_asked(asked),
+                Event::Asked(asked) if self.holds_asked(asked) => {}
+                Event::Asked(asked) => self.take_asked(asked, asked.time),
             }
             let observer = &self.feed.director.observer;
             if !observer.fresh.is_empty() || !observer.faults.is_empty() {
@@ -250,7 +251,7 @@ impl Run {
         };
         if !may_ask {
             // What its client asked for first is not told again, or never.
-            self.decide_asked(service, packet, &Asked::nothing(packet));
+            self.decide_asked(service, packet, (&Asked::nothing(packet), packet.time));
             return;
         }
         if let Some(replaced) = self.waiting.begin(now, service, packet) {
@@ -258,13 +259,14 @@ impl Run {
         }
     }
 
-    /// The first request of a connection is known, or that there is none.
-    fn take_asked(&mut self, asked: &Asked) {
+    /// The first request of a connection is known, or that there is none; `stands` is its time in
+    /// the trace.
+    fn take_asked(&mut self, asked: &Asked, stands: Timestamp) {
         let now = self.feed.at(asked.time);
         let Some(waiter) = self.waiting.end(now, asked) else {
             return;
         };
-        self.decide_asked(waiter.service, &waiter.first, asked);
+        self.decide_asked(waiter.service, &waiter.first, (asked, stands));
         for event in &waiter.rest {
             match event {
                 Event::Packet(packet) => match self.pass(packet) {
@@ -283,13 +285,18 @@ impl Run {
         }
     }
 
-    fn decide_asked(&mut self, service: ServiceIndex, first: &TracePacket, asked: &Asked) {
+    fn decide_asked(
+        &mut self,
+        service: ServiceIndex,
+        first: &TracePacket,
+        (asked, stands): (&Asked, Timestamp),
+    ) {
         self.route(first);
         let outcome = self.feed.take_asked(first, asked, Tag(self.next_tag));
         if outcome == Outcome::Decision {
             let recorder = &mut self.feed.director.observer;
             recorder.note_asked(service, asked.content.as_deref());
-            self.note_decision(Row::of_asked(first, asked), (asked.time, asked.time));
+            self.note_decision(Row::of_asked(first, asked), (stands, asked.time));
         }
     }
 

@@ -7,6 +7,7 @@
 mod directors;
 mod keys;
 mod label;
+mod order;
 mod plan;
 mod text;
 
@@ -111,8 +112,19 @@ pub(crate) enum When {
 }
 
 impl Scenario {
-    /// Reads the text of a scenario; `name` is what messages call it.
-    pub fn parse(name: &str, text: &str) -> Result<Self, ScenarioError> {
+    /// Reads the text of a scenario, in UTF-8; `name` is what messages call it.
+    pub fn parse(name: &str, text: impl AsRef<[u8]>) -> Result<Self, ScenarioError> {
+        let bytes = text.as_ref();
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            let sound = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            let sound = String::from_utf8_lossy(sound);
+            wrong(
+                name,
+                &sound,
+                Some(sound.len()..sound.len()),
+                "this is not UTF-8",
+            )
+        })?;
         let file: File = toml::from_str(text)
             .map_err(|error| wrong(name, text, error.span(), error.message()))?;
         Ok(Self {

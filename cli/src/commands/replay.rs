@@ -104,7 +104,7 @@ fn others(args: &Replay, setup: &Setup) -> Vec<PathBuf> {
 
 fn scenario(path: &Path) -> Result<Scenario, Failure> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path)
+    let text = std::fs::read(path)
         .map_err(|error| Failure::input(format!("{name}: cannot read the scenario: {error}")))?;
     Scenario::parse(&name, &text).map_err(Failure::input)
 }

@@ -34,7 +34,7 @@ pub(crate) struct Ecmp {
 struct Member {
     /// One without services while its own stands in the feed.
     director: Director<Recorder>,
-    /// What was told since then it knows.
+    /// What was told since then it knows, by the trace's time.
     listens_since: Timestamp,
     /// Connections that it had an entry for without a decision, by service.
     taken_over: Vec<u64>,
@@ -66,7 +66,7 @@ impl Ecmp {
         services: usize,
     ) -> Self {
         let member = |director: Director<Recorder>| Member {
-            listens_since: director.now(),
+            listens_since: Timestamp::default(),
             director,
             taken_over: vec![0; services],
         };
@@ -156,7 +156,8 @@ impl Ecmp {
         remapped
     }
 
-    /// One joins, knowing what was told since it listens; by service, what that did.
+    /// One joins, knowing what was told since it listens, by the trace's time; by service, what
+    /// that did.
     pub(super) fn join(
         &mut self,
         feed: &mut Feed<Recorder>,
@@ -171,12 +172,12 @@ impl Ecmp {
         self.change(feed, present)
     }
 
-    /// One starts again; by service, what that did.
+    /// One starts again at a time of the trace; by service, what that did.
     pub(super) fn restart(
         &mut self,
         feed: &mut Feed<Recorder>,
         member: usize,
-        table: Table,
+        (table, at): (Table, Timestamp),
     ) -> Vec<Remapped> {
         let mut remapped = self.nothing();
         if table == Table::Lost {
@@ -184,7 +185,7 @@ impl Ecmp {
                 let broken = u64::from(owner == member);
                 remapped[service.0 as usize].broken += broken;
             }
-            self.members[member].listens_since = feed.director.now();
+            self.members[member].listens_since = at;
         }
         self.at(feed, member, |feed| feed.director.restart(table));
         remapped

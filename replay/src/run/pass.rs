@@ -3,11 +3,11 @@
 use equipoise_core::{ConfigError, FaultReport, Observer as _, Outcome, Tag, Timestamp};
 
 use super::directors::Directors;
-use super::slow::{Held, Slow};
+use super::slow::{Held, Late, Slow};
 use super::{ROWS, Run, scheduling, seed_at, seed_of};
 use crate::decisions::Row;
 use crate::policy::Chosen;
-use crate::trace::{Event, TracePacket};
+use crate::trace::{Asked, Event, TracePacket};
 
 impl Run {
     /// Takes in a packet of the trace.
@@ -36,11 +36,17 @@ impl Run {
             }
             let released = self.slow.as_mut();
             let released = released.and_then(|slow| slow.release(time, &mut self.feed.flows));
-            let Some((mut packet, at)) = released else {
-                return;
-            };
-            let stands = std::mem::replace(&mut packet.time, at);
-            self.take_now(&Event::Packet(packet), &packet, stands);
+            match released {
+                Some((Late::Packet(mut packet), at)) => {
+                    let stands = std::mem::replace(&mut packet.time, at);
+                    self.take_now(&Event::Packet(packet), &packet, stands);
+                }
+                Some((Late::Asked(mut asked), at)) => {
+                    let stands = std::mem::replace(&mut asked.time, at);
+                    self.take_asked(&asked, stands);
+                }
+                None => return,
+            }
         }
     }
 
@@ -61,6 +67,13 @@ impl Run {
                 held == Some(Held::Yes)
             }
         }
+    }
+
+    /// Whether a request comes later than in the trace, as the packets before it do.
+    #[inline]
+    pub(super) fn holds_asked(&mut self, asked: &Asked) -> bool {
+        let slow = self.slow.as_mut();
+        slow.is_some_and(|slow| slow.hold_asked(asked))
     }
 
     /// A packet as it comes; `stands` is its time in the trace.
@@ -145,8 +158,7 @@ impl Run {
                 feed: &mut self.feed,
                 ecmp: self.ecmp.as_deref_mut(),
             };
-            // What it asks for was checked, but for parameters: a policy that refuses them is one
-            // that failed, as its next decision tells.
+            // What it asks for was checked: a policy that does not start again has failed.
             let service = scene.service_of(&due.1);
             if let Err(ConfigError::Policy(fault)) =
                 scene.play(due, self.next_tag, &mut directors, scheduling)

@@ -129,30 +129,19 @@ impl Scene {
         };
         let index = ServiceIndex(service as u32);
         let before = shares(directors.one(), index, &plan.servers[service]);
+        // What lasts in the run is counted in the run's time.
+        let now = directors.feed.at(at);
         let mut facts = Facts::new(at, decided);
         if let Action::Remove(target) | Action::Down(target, _) = event.action {
             facts.broken = directors.active(index, target.id);
         }
         let outcome = self.play_on_service((place, service), directors, scheduling);
-        let mut after = shares(directors.one(), index, &plan.servers[service]);
-        if let Action::Down(target, _) = event.action {
-            // As it will be once that is noticed.
-            after = shares_without(
-                directors.one(),
-                index,
-                &plan.servers[service],
-                Some(target.id),
-            );
-        }
-        let differences = before
-            .iter()
-            .zip(&after)
-            .map(|(one, other)| (one - other).abs());
-        facts.least = differences.sum::<f64>() / 2.0;
+        let after = shares(directors.one(), index, &plan.servers[service]);
         self.effects.happened(place, service, facts);
         // One that is not noticed yet changes no decision.
         if !matches!(event.action, Action::Down(_, 1..)) {
-            self.effects.changed(place, service);
+            let shares = (before, after.clone());
+            self.effects.changed(place, service, shares);
         }
         if settles(&event.action) {
             let server = match event.action {
@@ -161,7 +150,7 @@ impl Scene {
                 }
                 _ => None,
             };
-            let settling = Settling::new(place, at, server, after);
+            let settling = Settling::new(place, now, server, after);
             self.effects.settles(service, settling);
         }
         outcome
@@ -180,15 +169,22 @@ impl Scene {
             event: place,
             target,
         };
+        if let Action::Add(target)
+        | Action::Up(target)
+        | Action::Remove(target)
+        | Action::Down(target, _)
+        | Action::Drain(target, _) = plan.events[place].action
+        {
+            // It may have been about to go: what is said last of that holds.
+            self.removals.retain(|removal| {
+                let of = plan.events[removal.event].service;
+                (of, removal.target.id) != (Some(service), target.id)
+            });
+            self.effects
+                .bury(|dead| (dead.service, dead.server) == (service, target.id));
+        }
         match plan.events[place].action {
             Action::Add(target) | Action::Up(target) => {
-                // It may have been about to go.
-                self.removals.retain(|removal| {
-                    let of = plan.events[removal.event].service;
-                    (of, removal.target.id) != (Some(service), target.id)
-                });
-                self.effects
-                    .bury(|dead| (dead.service, dead.server) == (service, target.id));
                 let is_listed = is_listed(directors.one(), index, target);
                 directors.configure(|_, director| {
                     if is_listed {
@@ -227,7 +223,7 @@ impl Scene {
         let Directors { feed, ecmp } = directors;
         let remapped = match (&plan.events[place].action, ecmp) {
             (&Action::Restart(table, Some(director)), Some(ecmp)) => {
-                ecmp.restart(feed, director, table)
+                ecmp.restart(feed, director, (table, self.last))
             }
             (&Action::Leave(director), Some(ecmp)) => ecmp.leave(feed, director),
             (&Action::Join(director, listened), Some(ecmp)) => {
@@ -250,11 +246,13 @@ impl Scene {
             let mut facts = Facts::new(self.last, decided);
             (facts.broken, facts.remapped) = (remapped.broken, remapped.moved);
             self.effects.happened(place, service, facts);
-            self.effects.changed(place, service);
+            let index = ServiceIndex(service as u32);
+            let fair = shares(&feed.director, index, &plan.servers[service]);
+            self.effects
+                .changed(place, service, (fair.clone(), fair.clone()));
             if settles(&plan.events[place].action) {
-                let index = ServiceIndex(service as u32);
-                let fair = shares(&feed.director, index, &plan.servers[service]);
-                let settling = Settling::new(place, self.last, None, fair);
+                let now = feed.at(self.last);
+                let settling = Settling::new(place, now, None, fair);
                 self.effects.settles(service, settling);
             }
         }
@@ -271,15 +269,20 @@ impl Scene {
         };
         let index = ServiceIndex(service as u32);
         self.effects.bury(|dead| dead.event == event);
-        if self.is_down(event) {
-            self.effects.changed(event, service);
-        } else {
-            if let Some(facts) = self.effects.of(event, service) {
-                facts.broken = directors.active(index, target.id);
-            }
-            self.effects.changed_again(service);
+        let is_down = self.is_down(event);
+        if !is_down && let Some(facts) = self.effects.of(event, service) {
+            facts.broken = directors.active(index, target.id);
         }
-        remove(directors, index, target)
+        let all = &self.plan.servers[service];
+        let before = shares(directors.one(), index, all);
+        let outcome = remove(directors, index, target);
+        let after = shares(directors.one(), index, all);
+        if is_down {
+            self.effects.changed(event, service, (before, after));
+        } else {
+            self.effects.changed_again(service, (before, after));
+        }
+        outcome
     }
 
     /// Takes in a decision, in the order of the packets.
@@ -344,23 +347,11 @@ fn is_listed(director: &Director<Recorder>, service: ServiceIndex, target: Targe
 
 /// The shares that the weights give, by id, over all servers that there ever are.
 fn shares(director: &Director<Recorder>, service: ServiceIndex, all: &[ServerConfig]) -> Vec<f64> {
-    shares_without(director, service, all, None)
-}
-
-fn shares_without(
-    director: &Director<Recorder>,
-    service: ServiceIndex,
-    all: &[ServerConfig],
-    without: Option<u32>,
-) -> Vec<f64> {
     let mut weights = vec![0; all.len()];
     for server in director.servers(service) {
         if let Some(weight) = weights.get_mut(server.id as usize) {
             *weight = server.config.weight;
         }
-    }
-    if let Some(weight) = without.and_then(|id| weights.get_mut(id as usize)) {
-        *weight = 0;
     }
     promised_by_weight(&weights)
 }

@@ -13,7 +13,7 @@ use equipoise_core::{Decision, FlowId, Timestamp};
 use crate::decisions::Row;
 use crate::feed::FlowChanges;
 use crate::scenario::Factor;
-use crate::trace::TracePacket;
+use crate::trace::{Asked, TracePacket};
 
 /// Packets that wait at most, in one run: some 50 MB. Beyond, the first to come comes at once.
 const MOST: usize = 1 << 18;
@@ -49,7 +49,13 @@ struct Server {
 struct Waiting {
     due: Local,
     order: u64,
-    packet: TracePacket,
+    late: Late,
+}
+
+/// What waits: a packet, or what a client asks for in one.
+pub(super) enum Late {
+    Packet(TracePacket),
+    Asked(Asked),
 }
 
 #[derive(Clone, Copy, Default)]
@@ -109,7 +115,7 @@ impl Slow {
         }
         let flow = self.flow(packet.observed.flow);
         let begins = packet.observed.begins;
-        if begins && flow.waiting == 0 {
+        if begins {
             flow.bound = Bound::Nowhere;
         }
         let (whose, due) = match flow.bound {
@@ -124,27 +130,37 @@ impl Slow {
             _ if begins || flow.queue != whose => (flow.queue, flow.last_due),
             _ => (whose, due.max(flow.last_due)),
         };
-        let mut flow = *flow;
-        let Some(server) = self.servers.get_mut(&whose) else {
-            return Held::No;
-        };
         if flow.waiting == 0 {
-            if due <= server.local_at(packet.time) {
+            let server = self.servers.get(&whose);
+            if server.is_none_or(|server| due <= server.local_at(packet.time)) {
                 return Held::No;
             }
             flows.hold(packet.observed.flow);
         }
-        server.packets.push(Reverse(Waiting {
-            due,
-            order: self.order,
-            packet: *packet,
-        }));
-        self.order += 1;
-        self.waiting += 1;
+        self.keep((whose, due), Late::Packet(*packet));
+        Held::Yes
+    }
+
+    /// Keeps what a client asks for behind the packets of its flow that wait.
+    pub(super) fn hold_asked(&mut self, asked: &Asked) -> bool {
+        let flow = *self.flow(asked.flow);
+        if flow.waiting > 0 {
+            self.keep((flow.queue, flow.last_due), Late::Asked(asked.clone()));
+        }
+        flow.waiting > 0
+    }
+
+    fn keep(&mut self, (whose, due): (Whose, Local), late: Late) {
+        let order = self.order;
+        let flow = self.flow(late.flow());
         flow.waiting += 1;
         (flow.queue, flow.last_due) = (whose, due);
-        *self.flow(packet.observed.flow) = flow;
-        Held::Yes
+        self.order += 1;
+        self.waiting += 1;
+        if let Some(server) = self.servers.get_mut(&whose) {
+            let waiting = Waiting { due, order, late };
+            server.packets.push(Reverse(waiting));
+        }
     }
 
     /// When the next packet comes that waits.
@@ -152,24 +168,25 @@ impl Slow {
         self.first().map(|((at, _), _)| at)
     }
 
-    /// The next packet that comes by this time, as it stands in the trace; and when it comes.
+    /// What comes next by this time, as it stands in the trace; and when it comes.
     pub(super) fn release(
         &mut self,
         until: Timestamp,
         flows: &mut FlowChanges,
-    ) -> Option<(TracePacket, Timestamp)> {
+    ) -> Option<(Late, Timestamp)> {
         let ((at, _), whose) = self.first()?;
         if at > until && self.waiting < MOST {
             return None;
         }
         let Reverse(waiting) = self.servers.get_mut(&whose)?.packets.pop()?;
         self.waiting -= 1;
-        let flow = self.flow(waiting.packet.observed.flow);
+        let number = waiting.late.flow();
+        let flow = self.flow(number);
         flow.waiting -= 1;
         if flow.waiting == 0 {
-            flows.release(waiting.packet.observed.flow);
+            flows.release(number);
         }
-        Some((waiting.packet, at.min(until)))
+        Some((waiting.late, at.min(until)))
     }
 
     fn first(&self) -> Option<((Timestamp, u64), Whose)> {
@@ -208,6 +225,15 @@ impl Slow {
             self.flows.resize(place + 1, Flow::default());
         }
         &mut self.flows[place]
+    }
+}
+
+impl Late {
+    fn flow(&self) -> FlowId {
+        match self {
+            Self::Packet(packet) => packet.observed.flow,
+            Self::Asked(asked) => asked.flow,
+        }
     }
 }
 

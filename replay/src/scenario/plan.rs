@@ -1,12 +1,16 @@
 //! A scenario that fits its set-up: every event names a service and a server that are there when it
 //! happens.
 
-use equipoise_core::{Endpoint, ServerConfig, Table};
+use std::sync::Arc;
 
+use equipoise_core::{
+    ConfigError, Director, Endpoint, Fault, Scheduling, ServerConfig, Settings, Table,
+};
+
+use super::order::{Leaves, Order};
 use super::{Connections, Directors, Factor, Scenario, ScenarioError, When, Word, Written, text};
 use crate::policy::{Chosen, Policies};
 use crate::setup::{PolicyOption, Service, Setup};
-use crate::transform::Bound;
 
 /// What is to happen, in order.
 pub(crate) struct Plan {
@@ -100,6 +104,19 @@ struct Known {
     config: ServerConfig,
     is_listed: bool,
     is_down: bool,
+    /// When it is removed, if it is to be.
+    leaves: Option<Leaves>,
+}
+
+impl Known {
+    fn new(config: ServerConfig) -> Self {
+        Self {
+            config,
+            is_listed: true,
+            is_down: false,
+            leaves: None,
+        }
+    }
 }
 
 impl Scenario {
@@ -109,28 +126,28 @@ impl Scenario {
         setup: &Setup,
         policies: &mut Policies,
     ) -> Result<Plan, ScenarioError> {
-        let known = |config: &ServerConfig| Known {
-            config: *config,
-            is_listed: true,
-            is_down: false,
-        };
+        let known = |config: &ServerConfig| Known::new(*config);
         let services = setup.services.iter();
         let mut state: Vec<Vec<Known>> = services
             .map(|service| service.servers.iter().map(known).collect())
             .collect();
         let mut present = self.present()?;
         let mut events = Vec::new();
-        let mut last = None;
+        let mut order = Order::default();
         for written in &self.events {
-            let when = self.when(written, &mut last)?;
+            let when = self.when(written, &mut order)?;
             self.check_keys(written)?;
             let is_of_director = written.action.get_ref().is_of_director();
             let service = (!is_of_director).then(|| self.service(written, setup));
             let service = service.transpose()?;
             let action = match (written.action.get_ref(), service) {
-                (Word::Policy, _) => Action::Policy(Box::new(self.policy(written, policies)?)),
+                (Word::Policy, Some(service)) => {
+                    let chosen = self.policy(written, &setup.services[service], policies)?;
+                    Action::Policy(Box::new(chosen))
+                }
                 (_, Some(service)) => {
-                    self.action(written, &setup.services[service], &mut state[service])?
+                    let state = (&mut state[service], &order);
+                    self.action(written, &setup.services[service], state)?
                 }
                 (word, None) => {
                     let director = self.director(written, &mut present)?;
@@ -159,7 +176,7 @@ impl Scenario {
         })
     }
 
-    fn when(&self, written: &Written, last: &mut Option<When>) -> Result<When, ScenarioError> {
+    fn when(&self, written: &Written, order: &mut Order) -> Result<When, ScenarioError> {
         let (when, span) = match (&written.at, &written.after) {
             (Some(at), None) => (When::At(at.get_ref().0), at.span()),
             (None, Some(after)) => (When::After(*after.get_ref()), after.span()),
@@ -168,18 +185,11 @@ impl Scenario {
                 return Err(self.wrong(&written.action.span(), what));
             }
         };
-        let is_before = match (when, *last) {
-            (When::At(Bound::At(this)), Some(When::At(Bound::At(last)))) => this < last,
-            (When::At(Bound::After(this)), Some(When::At(Bound::After(last))))
-            | (When::After(this), Some(When::After(last))) => this < last,
-            _ => false,
-        };
-        if is_before {
+        if !order.follows(when) {
             let what =
-                "this is before the event above it: events stand in the order in which they happen";
+                "this is before an event above it: events stand in the order in which they happen";
             return Err(self.wrong(&span, what));
         }
-        *last = Some(when);
         Ok(when)
     }
 
@@ -214,7 +224,13 @@ impl Scenario {
         })
     }
 
-    fn policy(&self, written: &Written, policies: &mut Policies) -> Result<Chosen, ScenarioError> {
+    /// The policy that takes over a service, tried on it.
+    fn policy(
+        &self,
+        written: &Written,
+        service: &Service,
+        policies: &mut Policies,
+    ) -> Result<Chosen, ScenarioError> {
         let (text, span) = match &written.policy {
             Some(policy) => (policy.get_ref().as_str(), policy.span()),
             None => ("", written.action.span()),
@@ -222,7 +238,14 @@ impl Scenario {
         let option =
             PolicyOption::parse(text).map_err(|error| self.wrong(&span, error.to_string()))?;
         let chosen = policies.option(&option);
-        chosen.map_err(|error| self.wrong(&span, error.to_string()))
+        let chosen = chosen.map_err(|error| self.wrong(&span, error.to_string()))?;
+        start(&chosen, service).map_err(|error| match error {
+            ConfigError::Policy(Fault::Refused { message }) => {
+                self.wrong(&span, format!("{text}: {message}"))
+            }
+            error => self.wrong(&span, format!("{text}: {error}")),
+        })?;
+        Ok(chosen)
     }
 
     /// What happens to a server, which is then `state`.
@@ -230,7 +253,7 @@ impl Scenario {
         &self,
         written: &Written,
         service: &Service,
-        state: &mut Vec<Known>,
+        (state, order): (&mut Vec<Known>, &Order),
     ) -> Result<Action, ScenarioError> {
         let (text, span) = match &written.server {
             Some(server) => (server.get_ref().as_str(), server.span()),
@@ -245,16 +268,16 @@ impl Scenario {
         };
         let place = state.iter().position(same);
         let end = end_of(&config);
-        let listed = place.filter(|&place| state[place].is_listed);
         if *written.action.get_ref() == Word::Add {
-            if listed.is_some() {
+            // One that is about to go may be added, and stays.
+            let stays = place.is_some_and(|place| {
+                let known = &state[place];
+                known.is_listed && known.leaves.is_none()
+            });
+            if stays {
                 return Err(wrong(format!("{end} is in the service already by then")));
             }
-            let known = Known {
-                config,
-                is_listed: true,
-                is_down: false,
-            };
+            let known = Known::new(config);
             let id = place.unwrap_or(state.len());
             if id == state.len() {
                 state.push(known);
@@ -282,11 +305,15 @@ impl Scenario {
             if !known.is_down {
                 return Err(wrong(format!("{end} is not down by then")));
             }
-            (known.is_down, known.is_listed) = (false, true);
+            *known = Known::new(known.config);
             return Ok(Action::Up(target(known.config)));
         }
-        if !known.is_listed {
+        let has_left = known.leaves.is_some_and(|leaves| !order.is_before(leaves));
+        if !known.is_listed || has_left {
             return Err(absent());
+        }
+        if known.is_down && matches!(written.action.get_ref(), Word::Drain | Word::Down) {
+            return Err(wrong(format!("{end} is down already by then")));
         }
         Ok(match written.action.get_ref() {
             Word::Weight => {
@@ -306,18 +333,17 @@ impl Scenario {
             }
             Word::Drain => {
                 known.config.weight = 0;
-                known.is_listed = written.lasts.is_none();
-                Action::Drain(target(known.config), ns(written.lasts.as_ref()))
+                let lasts = ns(written.lasts.as_ref());
+                known.leaves = lasts.map(|ns| order.in_time(ns));
+                Action::Drain(target(known.config), lasts)
             }
             Word::Down => {
-                (known.is_down, known.is_listed) = (true, false);
-                Action::Down(
-                    target(known.config),
-                    ns(written.noticed.as_ref()).unwrap_or(0),
-                )
+                let noticed = ns(written.noticed.as_ref()).unwrap_or(0);
+                (known.is_down, known.leaves) = (true, Some(order.in_time(noticed)));
+                Action::Down(target(known.config), noticed)
             }
             _ => {
-                known.is_listed = false;
+                (known.is_listed, known.is_down) = (false, false);
                 Action::Remove(target(known.config))
             }
         })
@@ -326,6 +352,18 @@ impl Scenario {
 
 fn ns(duration: Option<&toml::Spanned<text::Duration>>) -> Option<u64> {
     duration.map(|duration| duration.get_ref().0)
+}
+
+/// Whether the policy starts with its parameters, as a run will have it start.
+fn start(chosen: &Chosen, service: &Service) -> Result<(), ConfigError> {
+    let scheduling = Scheduling {
+        policy: Arc::clone(&chosen.policy),
+        parameters: chosen.parameters.clone(),
+        seed: 0,
+        fallback: None,
+    };
+    let mut director = Director::new(Settings::default(), ());
+    director.add_service(service.config, scheduling).map(|_| ())
 }
 
 pub(crate) fn end_of(config: &ServerConfig) -> Endpoint {

@@ -1,22 +1,42 @@
 //! Values of a scenario as they are written.
 
-use serde::Deserialize;
+use std::fmt;
+
+use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::transform::Bound;
 
 /// A time of the trace, or a duration since its first packet.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Moment(pub(super) Bound);
 
-impl TryFrom<String> for Moment {
-    type Error = String;
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(OfMoment)
+    }
+}
 
-    fn try_from(text: String) -> Result<Self, String> {
+struct OfMoment;
+
+impl<'de> Visitor<'de> for OfMoment {
+    type Value = Moment;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a time or a duration in quotes, such as \"90s\"")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Moment, E> {
         let bound = text.parse::<Bound>();
         bound
-            .map(Self)
-            .map_err(|error| format!("`{text}` is not {error}"))
+            .map(Moment)
+            .map_err(|error| E::custom(format!("`{text}` is not {error}")))
+    }
+
+    /// TOML has dates and times of its own, and they come as this.
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Moment, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Err(A::Error::custom("put the time in quotes"))
     }
 }
 

@@ -291,3 +291,34 @@ fn every_service_of_a_director_is_told_of() {
     );
     assert_eq!(unused.directors.as_ref().unwrap().each[0].connections, 0);
 }
+
+/// Who listened since when is told by the trace's time, as events are.
+#[test]
+fn what_one_that_joins_or_restarts_has_heard_is_the_same_at_any_time_scale() {
+    let told = |event: &str, time_scale: f64| {
+        let options = Options {
+            time_scale,
+            ..scenario(&change("modulo", true, event))
+        };
+        let written = Written {
+            policies: vec!["rr".to_owned()],
+            timeouts: Some("90000,90000,900".to_owned()),
+            ..written(&SERVERS)
+        };
+        let (report, _) = run(&[steady(300)], &written, &options, &mut ()).unwrap();
+        let taken_over = directors(&report).each.iter().map(|one| one.taken_over);
+        let event = &events(&report)[0];
+        (event.remapped, event.broken, taken_over.collect::<Vec<_>>())
+    };
+    for event in [
+        JOIN.to_owned(),
+        format!("{JOIN}\nlistened = '60s'"),
+        "'restart'\ndirector = 'd2'".to_owned(),
+    ] {
+        let expected = told(&event, 1.0);
+        assert!(expected.1 > 0, "{event}");
+        for time_scale in [0.0, 0.5, 2.0] {
+            assert_eq!(told(&event, time_scale), expected, "{event} {time_scale}");
+        }
+    }
+}

@@ -454,3 +454,149 @@ fn a_new_server_draws_a_herd_under_policies_that_read_loads() {
     assert_eq!(settled("lc"), (1.0, 1.0, Some(46)));
     assert_eq!(settled("fo").2, None);
 }
+
+/// How long it takes is the run's time, as that of everything else in it.
+#[test]
+fn settling_takes_so_many_times_as_long_where_time_is_scaled() {
+    let source = || {
+        connections(
+            &(0..1_200)
+                .map(|n| (n / 4, n as u16 % 1_024, true))
+                .collect::<Vec<_>>(),
+        )
+    };
+    let text = "[[event]]\nafter = 600\naction = 'add'\nserver = '10.1.0.4'\n";
+    let written = Written {
+        policies: vec!["lc".to_owned()],
+        ..written(&["10.1.0.1:80", "10.1.0.2:80", "10.1.0.3:80"])
+    };
+    for (time_scale, seconds) in [(1.0, 46), (0.5, 23), (2.0, 92), (0.0, 0)] {
+        let options = Options {
+            time_scale,
+            ..scenario(text)
+        };
+        let (report, _) = run(&[source()], &written, &options, &mut ()).unwrap();
+        let event = &events(&report)[0];
+        let rebalanced_ns = event.settling.as_ref().unwrap().rebalanced_ns;
+        assert_eq!(rebalanced_ns, Some(seconds * SECOND), "{time_scale}");
+        assert_eq!(event.at_ns, Some(START + 149 * SECOND));
+    }
+}
+
+/// Of a client that comes back after two events, all that happened in between asks for its move.
+#[test]
+fn clients_that_stay_away_for_two_events_have_to_move_by_both() {
+    // Each comes before the events and after them, and some come between.
+    let source = connections(
+        &(0..1_000)
+            .map(|client| (1, client, false))
+            .chain((0..100).map(|client| (11, client, false)))
+            .chain((0..1_000).map(|client| (20, client, false)))
+            .collect::<Vec<_>>(),
+    );
+    let servers = ["10.1.0.1:80", "10.1.0.2:80", "10.1.0.3:80", "10.1.0.4:80"];
+    let text = r#"
+        [[event]]
+        at = "10s"
+        action = "remove"
+        server = "10.1.0.3:80"
+        [[event]]
+        at = "12s"
+        action = "remove"
+        server = "10.1.0.2:80"
+    "#;
+    let (report, _) = run_alone(source, "rendezvous", &servers, text);
+    let [first, second] = events(&report) else {
+        panic!("two events")
+    };
+    assert_eq!(
+        (first.moves.clients, first.moves.least.round()),
+        (100, 25.0)
+    );
+    // A half of those that were away since, a third of those that came between.
+    let least = 900.0 / 2.0 + 100.0 / 3.0;
+    assert_eq!(second.moves.clients, 1_000);
+    assert!((second.moves.least - least).abs() < 1e-9);
+    // A binomial distribution, five standard deviations wide.
+    assert!((second.moves.moved as f64 - least).abs() < 5.0 * (1_000.0_f64 * 0.25).sqrt());
+}
+
+/// A server that is to be removed is there until then, and what is said of it holds.
+#[test]
+fn much_can_be_said_of_a_server_that_is_about_to_go() {
+    let source = || connections(&(0..40).map(|n| (n, n as u16, true)).collect::<Vec<_>>());
+    let servers = ["10.1.0.1:80", "10.1.0.2:80"];
+    let event =
+        |at: u64, rest: &str| format!("[[event]]\nat = '{at}s'\nserver = '10.1.0.2'\n{rest}\n");
+    let given = |events: &[String]| {
+        let (_, given) = run_alone(source(), "wrr", &servers, &events.concat());
+        let of = |range: std::ops::Range<usize>| {
+            given[range]
+                .iter()
+                .filter(|server| *server == "10.1.0.2")
+                .count()
+        };
+        [of(0..5), of(10..20), of(20..40)]
+    };
+    let drain = event(5, "action = 'drain'\nfor = '15s'");
+    assert_eq!(given(std::slice::from_ref(&drain))[1..], [0, 0]);
+    // With its weight again, and gone nonetheless.
+    let weight = event(10, "action = 'weight'\nweight = 1");
+    assert_eq!(given(&[drain.clone(), weight.clone()])[1..], [5, 0]);
+    // The latest word on whether it goes, and when, holds.
+    let stays = event(10, "action = 'drain'");
+    let back = event(20, "action = 'weight'\nweight = 1");
+    assert_eq!(given(&[drain.clone(), stays, back])[1..], [0, 10]);
+    let down = event(5, "action = 'down'\nnoticed = '15s'");
+    assert_eq!(given(std::slice::from_ref(&down))[1..], [5, 0]);
+    let removed = event(10, "action = 'remove'");
+    assert_eq!(given(&[down.clone(), removed])[1..], [0, 0]);
+    let slow = event(19, "action = 'slow'\nfactor = 2");
+    let _ = given(&[down, slow]);
+}
+
+/// Of the server that is down, connections are lost only until it is removed.
+#[test]
+fn what_is_removed_before_its_failure_is_noticed_is_neither_lost_nor_removed_again() {
+    let source = connections(&(0..40).map(|n| (n, n as u16, true)).collect::<Vec<_>>());
+    let (report, given) = run_alone(
+        source,
+        "rr",
+        &["10.1.0.1:80", "10.1.0.2:80"],
+        r#"
+        [[event]]
+        at = "5s"
+        action = "down"
+        server = "10.1.0.2"
+        noticed = "15s"
+        [[event]]
+        at = "10s"
+        action = "remove"
+        server = "10.1.0.2"
+        [[event]]
+        at = "12s"
+        action = "add"
+        server = "10.1.0.2"
+        "#,
+    );
+    let lost: Vec<u64> = events(&report).iter().map(|event| event.lost).collect();
+    assert!(
+        (2..=3).contains(&lost[0]) && lost[1..] == [0, 0],
+        "{lost:?}"
+    );
+    assert!(given[25..].iter().any(|server| server == "10.1.0.2"));
+}
+
+#[test]
+fn a_text_that_is_no_utf_8_is_told_with_its_place() {
+    let told = |bytes: &[u8]| {
+        Scenario::parse("scenario.toml", bytes)
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        told(b"[[event]]\n# gr\xc3\xbcn \xff\n"),
+        "scenario.toml:2:8: this is not UTF-8"
+    );
+    assert_eq!(told(b"\xe2\x82"), "scenario.toml:1:1: this is not UTF-8");
+}

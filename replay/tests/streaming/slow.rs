@@ -142,3 +142,87 @@ proptest! {
         }
     }
 }
+
+/// A conversation of one client port: its sequence number, and what it sends when.
+fn asks(isn: u32, begin_ms: u64, targets: &[&str]) -> Vec<(u64, Vec<u8>)> {
+    let frame =
+        |from_client: bool, flags: u8, sequence: u32, acknowledgement: u32, payload: &str| {
+            let (client, service) = ((CLIENT, 40_000_u16), (SERVICE, 80_u16));
+            let (from, to) = if from_client {
+                (client, service)
+            } else {
+                (service, client)
+            };
+            let mut frame = vec![0x45, 0];
+            frame.extend((40 + payload.len() as u16).to_be_bytes());
+            frame.extend(((sequence ^ acknowledgement) as u16 ^ u16::from(flags)).to_be_bytes());
+            frame.extend([0, 0, 64, 6, 0, 0]);
+            frame.extend(from.0.to_be_bytes());
+            frame.extend(to.0.to_be_bytes());
+            frame.extend(from.1.to_be_bytes());
+            frame.extend(to.1.to_be_bytes());
+            frame.extend(sequence.to_be_bytes());
+            frame.extend(acknowledgement.to_be_bytes());
+            frame.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+            frame.extend(payload.as_bytes());
+            frame
+        };
+    let at = |ms: u64| begin_ms + ms;
+    let mut frames = vec![
+        (at(0), frame(true, SYN, isn, 0, "")),
+        (at(1), frame(false, SYN | ACK, 6, isn + 1, "")),
+        (at(2), frame(true, ACK, isn + 1, 7, "")),
+    ];
+    let mut next = isn + 1;
+    for (place, target) in targets.iter().enumerate() {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: a.example\r\n\r\n");
+        frames.push((
+            at(10 + 100 * place as u64),
+            frame(true, ACK, next, 7, &request),
+        ));
+        next += request.len() as u32;
+    }
+    let end = at(10 + 100 * targets.len() as u64);
+    frames.extend([
+        (end, frame(true, FIN | ACK, next, 7, "")),
+        (end + 1, frame(false, FIN | ACK, 7, next + 1, "")),
+        (end + 2, frame(true, ACK, next + 1, 8, "")),
+    ]);
+    frames
+}
+
+/// The request of a connection that waits for the rest of one before it, on the same ports, waits
+/// as well: behind the packets that stand before it.
+#[test]
+fn a_request_comes_behind_the_packets_that_wait() {
+    let frames = [
+        asks(1_000, 0, &["/a", "/b", "/c", "/d"]),
+        asks(900_000, 500, &["/e", "/f"]),
+        // Time for all that waits.
+        asks(70_000_000, 60_000, &["/g"]),
+    ];
+    let records = frames.into_iter().flatten().map(|(ms, frame)| {
+        let at = START + ms * MS;
+        let words = [
+            (at / SECOND) as u32,
+            (at % SECOND) as u32,
+            frame.len() as u32,
+            frame.len() as u32,
+        ];
+        let mut record: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        record.extend(frame);
+        record
+    });
+    let source = Source::from_bytes("made", file(records));
+    let text: String = ["10.1.0.1", "10.1.0.2"]
+        .map(|server| slow(0, 10.0).replace("10.1.0.2", server))
+        .concat();
+    let decided = |text: &str| {
+        let (report, servers) = run_alone(source.clone(), "url_hash", &SERVERS[..2], text);
+        let service = service(&report);
+        let ignored = service.ignored_packets.clone();
+        (servers.len(), service.first_requests.clone(), ignored)
+    };
+    assert_eq!(decided(&text), decided(""));
+    assert_eq!(decided("").0, 3);
+}

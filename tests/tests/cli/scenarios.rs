@@ -104,6 +104,12 @@ fn what_is_wrong_is_told_with_its_place() {
     let down = "[[event]]\nat = '5s'\naction = 'down'\nserver = '10.1.0.2'\n";
     let set = "[directors]\ncount = 2\n[[event]]\nat = '5s'\n";
     let leave = "action = 'leave'\ndirector = 'd1'\n";
+    let after = "[[event]]\nafter = 5\naction = 'slow'\nserver = '10.1.0.3'\nfactor = 2\n";
+    let early = "[[event]]\nat = '1s'\naction = 'remove'\nserver = '10.1.0.1'\n";
+    let drain = "[[event]]\nat = '5s'\naction = 'drain'\nserver = '10.1.0.2'\nfor = '10s'\n";
+    let again = |at: &str, what: &str| {
+        format!("[[event]]\nat = '{at}'\nserver = '10.1.0.2'\naction = {what}\n")
+    };
     let mut told = String::new();
     for text in [
         "[[event]\n",
@@ -149,6 +155,12 @@ fn what_is_wrong_is_told_with_its_place() {
         &format!("{down}{down}"),
         &format!("{down}[[event]]\nat = '4s'\naction = 'remove'\nserver = '10.1.0.3'\n"),
         &format!("{down}colour = 'red'\n"),
+        "[[event]]\nat = 2026-11-20T04:10:00Z\naction = 'down'\nserver = '10.1.0.2'\n",
+        "[[event]]\nat = '5s'\naction = 'policy'\npolicy = 'sh:foo=3'\n",
+        &format!("{down}{after}{early}"),
+        &format!("{drain}{}", again("15s", "'weight'\nweight = 7")),
+        &format!("{drain}{after}{}", again("14s", "'weight'\nweight = 7")),
+        &format!("{down}noticed = '10s'\n{down}"),
     ] {
         scene.write("wrong.toml", text);
         let line = "replay shop.pcap --service 10.0.0.1:80 --policy rr --scenario wrong.toml";

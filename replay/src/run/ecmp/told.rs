@@ -28,27 +28,31 @@ pub(super) struct Told {
 #[derive(Clone, Copy)]
 struct Known<T> {
     message: T,
+    /// By the run's time: what the state that it tells of lives by.
     at: Timestamp,
+    /// By the trace's time, in which directors come and go.
+    stands: Timestamp,
     sender: usize,
     /// Who needs it least: its sender, or the last director that heard it.
     by: usize,
 }
 
-/// A director, and since when it listens.
+/// A director, and since when it listens by the trace's time.
 type Listener = (usize, Timestamp);
 
 impl<T> Known<T> {
-    fn new(message: T, at: Timestamp, sender: usize) -> Self {
+    fn new(message: T, (at, stands): (Timestamp, Timestamp), sender: usize) -> Self {
         Self {
             message,
             at,
+            stands,
             sender,
             by: sender,
         }
     }
 
     fn is_news_to(&self, (listener, since): Listener) -> bool {
-        self.by != listener && self.at >= since
+        self.by != listener && self.stands >= since
     }
 }
 
@@ -111,9 +115,10 @@ impl Told {
         if place >= self.connections.len() {
             self.connections.resize_with(place + 1, || None);
         }
-        self.connections[place] = Some(Box::new(Known::new(message, at, by)));
+        let when = (at, packet.time);
+        self.connections[place] = Some(Box::new(Known::new(message, when, by)));
         if let Some((key, message)) = message.template {
-            self.templates.insert(key, Known::new(message, at, by));
+            self.templates.insert(key, Known::new(message, when, by));
             if self.templates.len() > self.limit.max(TEMPLATES) {
                 self.templates
                     .retain(|_, known| !known.message.is_over(known.at, at));

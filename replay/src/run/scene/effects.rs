@@ -44,9 +44,8 @@ pub(super) struct Facts {
     /// Connections that came to another director.
     pub(super) remapped: u64,
     lost: u64,
-    clients: u64,
-    /// Share of the clients that had to move.
-    pub(super) least: f64,
+    /// Clients that came back, by how many changes there had been before and by then.
+    clients: BTreeMap<(usize, usize), u64>,
     ways: BTreeMap<(u32, u32), u64>,
     /// Once the service has changed again.
     settled: Option<Settled>,
@@ -57,10 +56,23 @@ struct Clients {
     /// The server of each client's latest connection, and how many changes there had been.
     latest: BTreeMap<Address, (u32, usize)>,
     changes: usize,
+    /// The shares that the weights gave, after so many changes; none before the first.
+    shares: Vec<Vec<f64>>,
     /// The event that changed the service last, and how many changes there were with it; a drain
     /// that comes to its end is one more.
     last_event: Option<(usize, usize)>,
     churn: Churn,
+}
+
+impl Clients {
+    /// Half the sum of the differences between shares, after so many changes and so many.
+    fn distance(&self, before: usize, after: usize) -> f64 {
+        let pair = self.shares.get(before).zip(self.shares.get(after));
+        let pairs = pair
+            .into_iter()
+            .flat_map(|(one, other)| one.iter().zip(other));
+        pairs.map(|(one, other)| (one - other).abs()).sum::<f64>() / 2.0
+    }
 }
 
 impl Facts {
@@ -98,17 +110,22 @@ impl Effects {
         self.facts.get_mut(&(event, service))
     }
 
-    /// From here on decisions are made otherwise, for an event.
-    pub(super) fn changed(&mut self, event: usize, service: usize) {
-        self.changed_again(service);
+    /// From here on decisions are made otherwise, for an event; with the shares that the weights
+    /// gave before, and give now.
+    pub(super) fn changed(&mut self, event: usize, service: usize, shares: (Vec<f64>, Vec<f64>)) {
+        self.changed_again(service, shares);
         if let Some(clients) = self.clients.get_mut(service) {
             clients.last_event = Some((event, clients.changes));
         }
     }
 
     /// From here on decisions are made otherwise, for an event that has changed them before.
-    pub(super) fn changed_again(&mut self, service: usize) {
+    pub(super) fn changed_again(&mut self, service: usize, (before, now): (Vec<f64>, Vec<f64>)) {
         if let Some(clients) = self.clients.get_mut(service) {
+            if clients.shares.is_empty() {
+                clients.shares.push(before);
+            }
+            clients.shares.push(now);
             clients.changes += 1;
         }
         if let Some(spread) = self.spreads.get_mut(service) {
@@ -178,7 +195,7 @@ impl Effects {
         // Whoever has come since then is counted already.
         let event = clients.last_event.filter(|&(_, since)| known < since);
         if let Some(facts) = event.and_then(|(event, _)| self.facts.get_mut(&(event, service))) {
-            facts.clients += 1;
+            *facts.clients.entry((known, changes)).or_default() += 1;
             if before != id {
                 *facts.ways.entry((before, id)).or_default() += 1;
             }
@@ -188,6 +205,7 @@ impl Effects {
     /// What there is to report of a service.
     pub(super) fn report(&self, service: usize) -> (Vec<Event>, Churn) {
         let servers = &self.plan.servers[service];
+        let clients = &self.clients[service];
         let name = |id: u32| {
             servers
                 .get(id as usize)
@@ -204,6 +222,10 @@ impl Effects {
                 clients,
             });
             let ways: Vec<Way> = ways.collect();
+            let came_back = facts.iter().flat_map(|facts| &facts.clients);
+            let least = came_back
+                .clone()
+                .map(|(&(known, now), &count)| clients.distance(known, now) * count as f64);
             let settling = self.settling[service].as_ref();
             let settling = settling.filter(|settling| settling.event == place);
             let settling = settling.map(Settling::outcome);
@@ -228,13 +250,13 @@ impl Effects {
                     rebalanced_ns: settled.rebalanced_ns,
                 }),
                 moves: Moves {
-                    clients: facts.map_or(0, |facts| facts.clients),
+                    clients: came_back.map(|(_, count)| count).sum(),
                     moved: ways.iter().map(|way| way.clients).sum(),
-                    least: facts.map_or(0.0, |facts| facts.least * facts.clients as f64),
+                    least: least.fold(0.0, |sum, least| sum + least),
                     ways,
                 },
             }
         });
-        (events.collect(), self.clients[service].churn)
+        (events.collect(), clients.churn)
     }
 }

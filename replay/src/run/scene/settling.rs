@@ -14,7 +14,7 @@ const SPAN: u64 = 10 * WINDOW as u64;
 /// draws by weight keeps to it, one that catches up on a new server does not.
 const DEVIATIONS: f64 = 3.0;
 
-/// What follows an event, until the service changes again.
+/// What follows an event, until the service changes again; all times are the run's.
 pub(super) struct Settling {
     pub(super) event: usize,
     at: Timestamp,
