@@ -145,7 +145,10 @@ fn all_policies(file: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 fn names() -> Vec<&'static str> {
-    registry::all().iter().map(|entry| entry.name).collect()
+    let all = registry::all().iter();
+    all.filter(|entry| !entry.reads_requests)
+        .map(|entry| entry.name)
+        .collect()
 }
 
 fn run(command: &[&str]) -> Result<(), Box<dyn Error>> {
