@@ -14,13 +14,30 @@ const MOST_APART: usize = 64;
 /// With more it is given up.
 const MOST_KEPT: usize = 256;
 
+/// Packets that are kept of all connections, some 170 MB; with more the oldest connections are given
+/// up.
+const MOST_IN_ALL: usize = 1 << 20;
+
 /// Those of one run.
-#[derive(Default)]
 pub(super) struct Waiting {
     /// By flow number.
     flows: Vec<Option<Box<Waiter>>>,
     /// When they are given up, the first to be so in front; some are gone already.
     ends: VecDeque<(Timestamp, FlowId, u64)>,
+    /// Packets that are kept, first ones included, and how many may be.
+    kept: usize,
+    most: usize,
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self {
+            flows: Vec::new(),
+            ends: VecDeque::new(),
+            kept: 0,
+            most: MOST_IN_ALL,
+        }
+    }
 }
 
 /// One connection.
@@ -66,7 +83,10 @@ impl Waiting {
         if place >= self.flows.len() {
             self.flows.resize_with(place + 1, || None);
         }
-        self.flows[place].replace(Box::new(waiter))
+        self.kept += 1;
+        let replaced = self.flows[place].replace(Box::new(waiter));
+        self.kept -= replaced.as_ref().map_or(0, |waiter| waiter.kept());
+        replaced
     }
 
     /// Whether a connection has ever waited.
@@ -89,29 +109,36 @@ impl Waiting {
             return Kept::No;
         };
         let is_its = connection.is_none_or(|number| number == waiter.connection());
-        if is_its && now < waiter.until && waiter.keep(event) {
+        let before = waiter.kept();
+        if is_its && now < waiter.until && self.kept < self.most && waiter.keep(event) {
+            self.kept += waiter.kept() - before;
             return Kept::Yes;
         }
+        self.kept -= before;
         place.take().map_or(Kept::No, Kept::GivenUp)
     }
 
     /// The connection whose first request is known, if it still waits.
     pub(super) fn end(&mut self, now: Timestamp, asked: &Asked) -> Option<Box<Waiter>> {
         let place = self.flows.get_mut(asked.flow.0 as usize)?;
-        place.take_if(|waiter| waiter.connection() == asked.connection && now < waiter.until)
+        let waiter = place
+            .take_if(|waiter| waiter.connection() == asked.connection && now < waiter.until)?;
+        self.kept -= waiter.kept();
+        Some(waiter)
     }
 
-    /// One that has waited too long by `now`.
+    /// One that has waited too long by `now`, or the oldest where too much is kept.
     pub(super) fn give_up(&mut self, now: Timestamp) -> Option<Box<Waiter>> {
         while let Some(&(end, flow, connection)) = self.ends.front()
-            && end <= now
+            && (end <= now || self.kept >= self.most)
         {
             self.ends.pop_front();
             let place = self.flows.get_mut(flow.0 as usize);
             let waiter =
                 place.and_then(|place| place.take_if(|waiter| waiter.connection() == connection));
-            if waiter.is_some() {
-                return waiter;
+            if let Some(waiter) = waiter {
+                self.kept -= waiter.kept();
+                return Some(waiter);
             }
         }
         None
@@ -121,6 +148,10 @@ impl Waiting {
 impl Waiter {
     const fn connection(&self) -> u64 {
         self.first.observed.connection
+    }
+
+    fn kept(&self) -> usize {
+        1 + self.rest.len()
     }
 
     /// False where there is too much of it.
@@ -234,5 +265,79 @@ fn add(sums: &mut Quiet, more: &Quiet) {
         sum.packets += more.packets;
         sum.bytes += more.bytes;
         sum.last = sum.last.max(more.last);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use equipoise_core::{Address, Protocol};
+
+    use super::*;
+    use crate::track::Observed;
+
+    fn packet(connection: u64, flags: TcpFlags) -> TracePacket {
+        TracePacket {
+            capture: 0,
+            number: connection,
+            time: Timestamp(0),
+            raw_time_ns: None,
+            packet: Packet {
+                source: Address::v4(1),
+                destination: Address::v4(2),
+                source_port: connection as u16,
+                destination_port: 80,
+                protocol: Protocol::Tcp,
+                flags,
+                length: 40,
+                mark: 0,
+            },
+            observed: Observed {
+                connection,
+                flow: FlowId(connection as u32),
+                direction: Direction::ToServer,
+                begins: flags.contains(TcpFlags::SYN),
+                first_response_ns: None,
+            },
+            payload_length: 0,
+        }
+    }
+
+    #[test]
+    fn no_more_is_kept_of_all_than_may_be() {
+        let mut waiting = Waiting {
+            most: 100,
+            ..Waiting::default()
+        };
+        let (mut given_up, mut packets) = (0, 0);
+        for connection in 1..=60 {
+            while let Some(waiter) = waiting.give_up(Timestamp(0)) {
+                given_up += 1;
+                packets += waiter.packets();
+            }
+            let first = packet(connection, TcpFlags::SYN);
+            assert!(
+                waiting
+                    .begin(Timestamp(0), ServiceIndex(0), &first)
+                    .is_none()
+            );
+            for _ in 0..3 {
+                let event = Event::Packet(packet(connection, TcpFlags::ACK));
+                match waiting.keep(Timestamp(0), &event) {
+                    Kept::Yes => {}
+                    Kept::GivenUp(waiter) => {
+                        given_up += 1;
+                        packets += waiter.packets();
+                        break;
+                    }
+                    Kept::No => unreachable!("it waits"),
+                }
+            }
+            assert!(waiting.kept <= 100);
+        }
+        while let Some(waiter) = waiting.give_up(Timestamp(u64::MAX)) {
+            given_up += 1;
+            packets += waiter.packets();
+        }
+        assert_eq!((given_up, packets, waiting.kept), (60, 240, 0));
     }
 }
