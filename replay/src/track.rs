@@ -15,6 +15,7 @@ mod survey;
 
 pub use connection::{Basis, Close, Connection, Traffic};
 pub use holding::Holding;
+pub(crate) use holding::is_plain;
 pub use retention::Retention;
 pub use survey::{EndpointCount, Endpoints};
 

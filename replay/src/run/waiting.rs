@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use equipoise_core::{FlowId, Packet, Quiet, QuietSide, ServiceIndex, TcpFlags, Timestamp};
 
 use crate::trace::{Asked, Event, TracePacket};
-use crate::track::{Direction, Told};
+use crate::track::{Direction, Told, is_plain};
 
 /// How long a connection waits before it is given up (nginx's `client_header_timeout`).
 const PATIENCE: u64 = 60 * Timestamp::SECOND;
@@ -183,8 +183,8 @@ impl Waiter {
             Event::Packet(packet) => Some(packet),
             _ => None,
         });
-        let mut plain = of_packets.take_while(|before| is_plain(before));
-        is_plain(packet)
+        let mut plain = of_packets.take_while(|before| is_plain(before.packet.flags));
+        is_plain(packet.packet.flags)
             && plain.any(|before| before.observed.direction == packet.observed.direction)
     }
 
@@ -253,11 +253,6 @@ fn turned(told: Told) -> Told {
         },
         ..told
     }
-}
-
-fn is_plain(packet: &TracePacket) -> bool {
-    let telling = TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST | TcpFlags::ACK;
-    packet.packet.flags.intersection(telling) == TcpFlags::ACK
 }
 
 fn add(sums: &mut Quiet, more: &Quiet) {

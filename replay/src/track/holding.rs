@@ -19,7 +19,7 @@ pub struct Holding {
 
 /// Acknowledges and does nothing else that a state machine looks at.
 #[inline]
-fn is_plain(flags: TcpFlags) -> bool {
+pub(crate) fn is_plain(flags: TcpFlags) -> bool {
     const TELLING: TcpFlags = TcpFlags::SYN
         .union(TcpFlags::FIN)
         .union(TcpFlags::RST)
