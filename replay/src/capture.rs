@@ -116,25 +116,42 @@ impl Capture {
     /// The next frame; none at the end of the capture. After an error there is no next frame.
     ///
     /// A file that grows meanwhile is read to the end that it has when that is reached.
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "called for every frame: handing the result over in memory doubles its time"
+    )]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, CaptureError> {
+        if let Format::Pcap(pcap) = &self.format
+            && let Ok(Step::Frame { record, length }) = pcap.step(self.window.bytes())
+        {
+            return Ok(Some(self.take(record, length)));
+        }
+        self.next_by_steps()
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as `Capture::next_frame`")]
+    fn take(&mut self, record: Record, length: usize) -> Frame<'_> {
+        self.packets += 1;
+        let bytes = self.window.take(length);
+        Frame {
+            number: self.packets,
+            time_ns: record.time_ns,
+            link_type: record.link_type,
+            original_length: record.original_length,
+            bytes: &bytes[record.bytes],
+        }
+    }
+
+    fn next_by_steps(&mut self) -> Result<Option<Frame<'_>>, CaptureError> {
         loop {
             let step = match &mut self.format {
                 Format::Pcap(pcap) => pcap.step(self.window.bytes()),
                 Format::Pcapng(pcapng) => pcapng.step(self.window.bytes()),
             };
             match step {
-                Ok(Step::Frame { record, length }) => {
-                    self.packets += 1;
-                    let bytes = self.window.take(length);
-                    return Ok(Some(Frame {
-                        number: self.packets,
-                        time_ns: record.time_ns,
-                        link_type: record.link_type,
-                        original_length: record.original_length,
-                        bytes: &bytes[record.bytes],
-                    }));
-                }
+                Ok(Step::Frame { record, length }) => return Ok(Some(self.take(record, length))),
                 Ok(Step::Skip(length)) => {
                     self.window.take(length);
                 }

@@ -428,7 +428,10 @@ impl Trace {
     ) -> usize {
         let reader = &mut self.readers[capture as usize];
         let mut read = 0;
+        let asks_nothing =
+            self.requests.is_none() && self.selector.is_none() && self.seen.is_none();
         let taker = Taker {
+            asks_nothing,
             tracker: &mut self.tracker,
             requests: self.requests.as_deref_mut(),
             selector: &mut self.selector,

@@ -10,6 +10,7 @@ mod copies;
 mod flow;
 mod holding;
 mod legs;
+mod recent;
 mod retention;
 mod survey;
 
@@ -27,6 +28,7 @@ use copies::Copies;
 use flow::{FORGOTTEN, Flow};
 use holding::Tells;
 use legs::{Leg, Legs, Place};
+use recent::{Recent, way, way_back};
 use retention::Checks;
 
 /// Which way a packet goes.
@@ -77,27 +79,14 @@ pub struct Inferred {
     pub second_leg_packets: u64,
 }
 
-/// Flows at hand without a look into the index: 8 KB of them stay in a core's nearest cache.
-const RECENT: usize = 1_024;
-const NOWHERE: (u32, u32) = (0, u32::MAX);
-
-/// Of [`Observed`] what is not in the flow: so much fits into a register.
-struct Passed {
-    place: u32,
-    direction: Direction,
-    begins: bool,
-    is_response: bool,
-}
-
 /// The flows of the present.
 pub struct Tracker {
     flows: Vec<Flow>,
     free: Vec<u32>,
-    /// Marks of flows and their places in `flows`. Never iterated.
-    index: HashTable<(u32, u32)>,
-    /// By the low bits of the hash: mark and place of the flow found last. Packets come in trains,
-    /// and this is one access where the index takes three.
-    recent: Vec<(u32, u32)>,
+    /// Their places in `flows`. Never iterated; so small that more of it stays in a core's cache.
+    index: HashTable<u32>,
+    /// Packets come in trains, and this is one access where the index takes three.
+    recent: Recent,
     /// How many entries directors have for a flow.
     holders: Vec<u32>,
     connections: u64,
@@ -135,7 +124,7 @@ impl Tracker {
             flows: Vec::new(),
             free: Vec::new(),
             index: HashTable::new(),
-            recent: vec![NOWHERE; RECENT],
+            recent: Recent::default(),
             holders: Vec::new(),
             connections: 0,
             tcp_connections: 0,
@@ -178,29 +167,69 @@ impl Tracker {
         is_its_own: bool,
         decoded: &Decoded,
     ) -> Option<Observed> {
+        if is_its_own && self.hold(now, decoded) {
+            return None;
+        }
+        self.pass(now, is_its_own, decoded)
+    }
+
+    /// The way of most packets, in few steps: takes in one that is held back, at the time that it
+    /// bears. False where it is none of these or that would take longer to find out: then nothing was
+    /// done, and [`Tracker::pass`] does the same with it.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "handing the packet over in memory takes as long as all of this"
+    )]
+    pub(crate) fn hold(&mut self, now: Timestamp, decoded: &Decoded) -> bool {
+        let Some(holding) = self.holding.filter(|_| now.0 < self.due) else {
+            return false;
+        };
+        let packet = &decoded.packet;
+        let way = way(packet);
+        let Some((place, side)) = self.recent.find(way) else {
+            return false;
+        };
+        let Some(flow) = self.flows.get_mut(place as usize) else {
+            return false;
+        };
+        if !holding::is_plain(packet.flags)
+            || !flow.is_routine(decoded, side)
+            || !flow.is_from(side, packet)
+            || !holding.may_hold(flow, side, now, decoded)
+        {
+            return false;
+        }
+        flow.batch = self.batch;
+        self.last = place;
+        if self.copies.is_copy(now, decoded, way) {
+            flow.count_copy(decoded, side);
+            self.inferred.copies += 1;
+            return true;
+        }
+        flow.count(now, decoded, side);
+        if holding::hold(flow, side, decoded) {
+            self.tell_later(now, holding, place);
+        }
+        true
+    }
+
+    /// What [`Tracker::track_at`] does with a packet that [`Tracker::hold`] did not take in.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
+    pub(crate) fn pass(
+        &mut self,
+        now: Timestamp,
+        is_its_own: bool,
+        decoded: &Decoded,
+    ) -> Option<Observed> {
         if self.due <= now.0 {
             self.keep_time(now);
         }
         let packet = &decoded.packet;
-        let hash = hash(packet);
-        let is_copy = is_its_own && self.copies.is_copy(now, decoded, hash);
-        let found = self.find(packet, hash);
-        // The way of most packets, in few steps; the long way would do the same with them.
-        if let (Some(holding), Some((place, side))) = (self.holding, found) {
-            let flow = &mut self.flows[place as usize];
-            if !is_copy
-                && flow.is_routine(decoded, side)
-                && holding.may_hold(flow, side, now, decoded)
-            {
-                flow.batch = self.batch;
-                flow.count(now, decoded, side);
-                if holding::hold(flow, side, decoded) {
-                    self.tell_later(now, holding, place);
-                }
-                self.last = place;
-                return None;
-            }
-        }
+        let way = way(packet);
+        let is_copy = is_its_own && self.copies.is_copy(now, decoded, way);
+        let found = self.find(packet, way);
         if let (true, Some((place, side))) = (is_copy, found) {
             let flow = &mut self.flows[place as usize];
             flow.batch = self.batch;
@@ -209,73 +238,17 @@ impl Tracker {
             self.inferred.copies += 1;
             return None;
         }
-        let passed = self.track_in_full(now, decoded, (hash, found), is_its_own)?;
-        let flow = &self.flows[passed.place as usize];
-        Some(Observed {
-            connection: flow.number(),
-            flow: FlowId(passed.place),
-            direction: passed.direction,
-            begins: passed.begins,
-            first_response_ns: if passed.is_response {
-                flow.first_response_ns()
-            } else {
-                None
-            },
-        })
-    }
-
-    #[inline(never)]
-    fn track_in_full(
-        &mut self,
-        now: Timestamp,
-        decoded: &Decoded,
-        (hash, found): (u64, Option<(u32, usize)>),
-        has_legs: bool,
-    ) -> Option<Passed> {
-        let packet = &decoded.packet;
-        let begins = found.is_none_or(|(place, side)| {
-            let flow = &self.flows[place as usize];
-            self.retention.is_over(flow, now) || flow.ends_before(decoded, side)
-        });
-        // Before the flow is written, for the look-up not to wait until that has reached memory.
-        let leg = if begins {
-            self.connections += 1;
-            self.tcp_connections += u64::from(packet.protocol == Protocol::Tcp);
-            let next = self.free.last().copied();
-            let place = found.map(|(place, _)| place).or(next);
-            let place = place.unwrap_or(self.flows.len() as u32);
-            let connection = Place(place, self.connections);
-            if has_legs {
-                self.legs.begin(now, decoded, connection)
-            } else {
-                Leg::First
+        let begins = match found {
+            Some((place, side)) => {
+                let flow = &self.flows[place as usize];
+                self.retention.is_over(flow, now) || flow.ends_before(decoded, side)
             }
-        } else {
-            Leg::First
+            None => true,
         };
         let (place, side) = match found {
-            None => (self.begin(now, packet, hash), 0),
-            Some((place, side)) if begins => {
-                self.begin_again(now, packet, place, side);
-                (place, 0)
-            }
-            Some(found) => found,
+            Some(found) if !begins => found,
+            _ => (self.begin(now, is_its_own, decoded, way, found), 0),
         };
-        match leg {
-            Leg::First => {}
-            Leg::Second => self.mark_second_leg(place),
-            Leg::FirstOf(Place(other, number)) => {
-                if self.flows[other as usize].number() == number {
-                    self.mark_second_leg(other);
-                }
-            }
-            Leg::Scan(Place(other, number)) => {
-                let other = &mut self.flows[other as usize];
-                if other.number() == number && other.unmark_second_leg() {
-                    self.inferred.second_legs -= 1;
-                }
-            }
-        }
         self.last = place;
         let flow = &mut self.flows[place as usize];
         flow.batch = self.batch;
@@ -293,15 +266,68 @@ impl Tracker {
                 }
                 return None;
             }
-            self.told.extend(holding::tell(FlowId(place), flow, lasts));
+            self.told.extend(self.tells.tell(place, flow, lasts));
             holding::pass(flow, side, now, decoded);
         }
-        Some(Passed {
-            place,
+        Some(Observed {
+            connection: flow.number(),
+            flow: FlowId(place),
             direction,
             begins,
-            is_response,
+            first_response_ns: if is_response {
+                flow.first_response_ns()
+            } else {
+                None
+            },
         })
+    }
+
+    /// A connection begins, on the flow that was found or on a new one; the place of the flow.
+    #[inline(never)]
+    fn begin(
+        &mut self,
+        now: Timestamp,
+        has_legs: bool,
+        decoded: &Decoded,
+        way: u64,
+        found: Option<(u32, usize)>,
+    ) -> u32 {
+        let packet = &decoded.packet;
+        self.connections += 1;
+        self.tcp_connections += u64::from(packet.protocol == Protocol::Tcp);
+        // Before the flow is written, for the look-up not to wait until that has reached memory.
+        let leg = if has_legs {
+            let next = self.free.last().copied();
+            let place = found.map(|(place, _)| place).or(next);
+            let place = place.unwrap_or(self.flows.len() as u32);
+            let connection = Place(place, self.connections);
+            self.legs.begin(now, decoded, connection)
+        } else {
+            Leg::First
+        };
+        let place = match found {
+            Some((place, side)) => {
+                self.begin_again(now, packet, place, side);
+                place
+            }
+            None => self.begin_flow(now, packet, way),
+        };
+        match leg {
+            Leg::First => {}
+            Leg::Second => self.mark_second_leg(place),
+            Leg::FirstOf(Place(other, number)) => {
+                if self.flows[other as usize].number() == number {
+                    self.mark_second_leg(other);
+                }
+            }
+            Leg::Scan(Place(other, number)) => {
+                let other = &mut self.flows[other as usize];
+                if other.number() == number && other.unmark_second_leg() {
+                    self.inferred.second_legs -= 1;
+                }
+            }
+        }
+        place
     }
 
     fn tell_later(&mut self, now: Timestamp, holding: Holding, place: u32) {
@@ -417,31 +443,39 @@ impl Tracker {
         }
     }
 
-    #[inline]
-    fn find(&mut self, packet: &Packet, hash: u64) -> Option<(u32, usize)> {
-        let side_at = |place: u32| self.flows.get(place as usize)?.side_of(packet);
-        let mark = mark(hash);
-        let recent = &mut self.recent[hash as usize % RECENT];
-        if recent.0 == mark
-            && let Some(side) = side_at(recent.1)
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
+    fn find(&mut self, packet: &Packet, way: u64) -> Option<(u32, usize)> {
+        if let Some((place, side)) = self.recent.find(way)
+            && let Some(flow) = self.flows.get(place as usize)
+            && flow.is_from(side, packet)
         {
-            return Some((recent.1, side));
+            return Some((place, side));
         }
+        let found = self.look_up(packet);
+        if let Some((place, side)) = found {
+            self.recent.put(way, place, side);
+        }
+        found
+    }
+
+    #[inline(never)]
+    fn look_up(&self, packet: &Packet) -> Option<(u32, usize)> {
+        let side_at = |place: u32| self.flows.get(place as usize)?.side_of(packet);
         let mut side = 0;
-        let &found = self.index.find(spread(mark), |&(other, place)| {
-            let found = if other == mark { side_at(place) } else { None };
+        let &place = self.index.find(hash(packet), |&place| {
+            let found = side_at(place);
             side = found.unwrap_or(0);
             found.is_some()
         })?;
-        *recent = found;
-        Some((found.1, side))
+        Some((place, side))
     }
 
     fn begin_again(&mut self, now: Timestamp, packet: &Packet, place: u32, side: usize) {
         let flow = &mut self.flows[place as usize];
         // What was held back belongs to the connection that ends here.
         let lasts = flow.lasts();
-        self.told.extend(holding::tell(FlowId(place), flow, lasts));
+        self.told.extend(self.tells.tell(place, flow, lasts));
         self.ended.push(flow.connection());
         flow.begin_again(self.connections, now, packet, side);
     }
@@ -453,7 +487,7 @@ impl Tracker {
         self.inferred.second_legs += u64::from(flow.mark_second_leg());
     }
 
-    fn begin(&mut self, now: Timestamp, packet: &Packet, hash: u64) -> u32 {
+    fn begin_flow(&mut self, now: Timestamp, packet: &Packet, way: u64) -> u32 {
         let flow = Flow::begin(self.connections, now, packet);
         let place = if let Some(place) = self.free.pop() {
             self.flows[place as usize] = flow;
@@ -463,9 +497,12 @@ impl Tracker {
             self.holders.push(0);
             self.flows.len() as u32 - 1
         };
-        let mark = mark(hash);
-        self.index
-            .insert_unique(spread(mark), (mark, place), |&(mark, _)| spread(mark));
+        self.recent.put(way, place, 0);
+        self.recent.put(way_back(packet), place, 1);
+        let flows = &self.flows;
+        self.index.insert_unique(hash(packet), place, |&place| {
+            flows.get(place as usize).map_or(0, hash_of)
+        });
         let first_check = self.retention.first_check(now.0);
         if first_check < u64::MAX {
             self.due = self.due.min(first_check);
@@ -477,7 +514,7 @@ impl Tracker {
     fn tell(&mut self, place: u32) {
         if let Some(flow) = self.flows.get_mut(place as usize) {
             let lasts = flow.lasts();
-            self.told.extend(holding::tell(FlowId(place), flow, lasts));
+            self.told.extend(self.tells.tell(place, flow, lasts));
         }
     }
 
@@ -500,19 +537,13 @@ impl Tracker {
                 continue;
             }
             let lasts = flow.lasts();
-            self.told.extend(holding::tell(FlowId(place), flow, lasts));
+            self.told.extend(self.tells.tell(place, flow, lasts));
             self.ended.push(flow.connection());
-            let hash = hash_of(flow);
-            let entry = (mark(hash), place);
-            if let Ok(found) = self
+            let found = self
                 .index
-                .find_entry(spread(entry.0), |&other| other == entry)
-            {
+                .find_entry(hash_of(flow), |&other| other == place);
+            if let Ok(found) = found {
                 found.remove();
-            }
-            let recent = &mut self.recent[hash as usize % RECENT];
-            if *recent == entry {
-                *recent = NOWHERE;
             }
             flow.set_forgotten();
             self.free.push(place);
@@ -548,19 +579,6 @@ fn hash_ends(one: (u128, u16), other: (u128, u16), protocol: u64) -> u64 {
         end(one).wrapping_add(end(other)) ^ protocol,
         0xa409_3822_299f_31d1,
     )
-}
-
-/// What the index keeps of a hash, and where it keeps it: so neither a look-up nor growing has to
-/// go to the flows themselves.
-#[inline]
-fn mark(hash: u64) -> u32 {
-    (hash >> 32) as u32
-}
-
-/// 2^64 over the golden ratio (Knuth, TAOCP 3, 6.4).
-#[inline]
-fn spread(mark: u32) -> u64 {
-    u64::from(mark).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[inline]

@@ -52,7 +52,8 @@ impl Pcap {
     // refuse what real files hold, such as frames longer than the snapshot length or than their
     // original length, nor its reader, which buffers 8 MB per capture, cannot tell a truncated last
     // record from a claim of gigabytes, and knows no offsets.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as `Capture::next_frame`")]
     pub(super) fn step(&self, bytes: &[u8]) -> Result<Step, Damage> {
         match self.endianness {
             Endianness::Big => self.step_in::<BigEndian>(bytes),
@@ -60,7 +61,8 @@ impl Pcap {
         }
     }
 
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as `Capture::next_frame`")]
     fn step_in<B: ByteOrder>(&self, bytes: &[u8]) -> Result<Step, Damage> {
         let Some(header) = bytes.first_chunk::<RECORD_HEADER>() else {
             return Ok(Step::Incomplete);

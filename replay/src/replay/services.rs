@@ -69,7 +69,7 @@ pub(super) struct Watch {
     marks: MarkRules,
     services: Services,
     matched: Vec<bool>,
-    has_matched: bool,
+    unmatched: usize,
     observed: Vec<u64>,
     /// For the case that no service is reached.
     endpoints: Endpoints,
@@ -82,13 +82,16 @@ impl Watch {
             marks: setup.marks.clone(),
             services: Services::of(setup),
             matched: vec![false; services],
-            has_matched: false,
+            unmatched: services,
             observed: vec![0; services],
             endpoints: Endpoints::default(),
         }
     }
 
     pub(super) fn mark(&mut self, batch: &mut [Event]) {
+        if self.marks.is_empty() && self.unmatched == 0 {
+            return;
+        }
         for event in batch {
             let Event::Packet(TracePacket {
                 packet, observed, ..
@@ -103,15 +106,15 @@ impl Watch {
             }
             if observed.begins || packet.mark != 0 {
                 for service in self.services.reached(packet) {
-                    self.matched[service] = true;
-                    self.has_matched = true;
+                    let is_news = !std::mem::replace(&mut self.matched[service], true);
+                    self.unmatched -= usize::from(is_news);
                 }
             }
         }
     }
 
     pub(super) fn matched_any(&self) -> bool {
-        self.has_matched
+        self.unmatched < self.matched.len()
     }
 
     pub(super) fn is_matched(&self, service: usize) -> bool {

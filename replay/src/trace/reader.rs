@@ -48,6 +48,8 @@ pub(super) struct Reader {
 pub(super) trait Take {
     /// Whether a packet of that time may be given now.
     fn fits(&self, clock: Timestamp) -> bool;
+    /// Takes a packet that fits, if nobody has to look at it, before it is written down.
+    fn hold(&mut self, clock: Timestamp, raw_time_ns: Option<u64>, packet: &Decoded) -> bool;
     /// Takes a packet that fits.
     fn take(&mut self, clock: Timestamp, head: &Head, frame: Option<&Frame<'_>>);
 }
@@ -57,6 +59,14 @@ pub(super) struct Head {
     pub(super) number: u64,
     pub(super) raw_time_ns: Option<u64>,
     pub(super) decoded: Decoded,
+}
+
+impl Head {
+    /// Whether the packet bears the time at which it is taken in.
+    #[inline]
+    pub(super) fn is_at(&self, clock: Timestamp) -> bool {
+        self.raw_time_ns == Some(clock.0)
+    }
 }
 
 /// A frame, kept while its packet waits.
@@ -201,8 +211,11 @@ impl Reader {
             // Each way has its own head, taken where it lies: a copy would wait for what has just
             // been written.
             if let Some(packet) = decoder.decode_plain(frame.link_type, frame.bytes) {
-                let head = head(packet);
                 self.clock = clock;
+                if taker.hold(clock, frame.time_ns, &packet) {
+                    continue;
+                }
+                let head = head(packet);
                 count_retimed(clock, &head, totals);
                 taker.take(clock, &head, content);
                 continue;
@@ -250,15 +263,31 @@ type Counted = (u16, u32, Option<u64>);
 
 /// Counts a frame that was read.
 #[inline]
-fn count(
-    facts: &mut CaptureFacts,
-    last_ns: &mut u64,
-    totals: &mut Totals,
-    (link_type, original_length, time_ns): Counted,
-) {
+fn count(facts: &mut CaptureFacts, last_ns: &mut u64, totals: &mut Totals, counted: Counted) {
+    let (link_type, original_length, time_ns) = counted;
     totals.frames += 1;
     facts.packets += 1;
     facts.bytes += u64::from(original_length);
+    // Most frames are of the link type of the one before, and later than all before.
+    if let (Some(time), Some(latest)) = (time_ns, &mut facts.last_ns)
+        && *latest <= time
+        && facts.link_types.last() == Some(&link_type)
+    {
+        facts.longest_silence_ns = facts.longest_silence_ns.max(time - *last_ns);
+        *latest = time;
+        *last_ns = time;
+    } else {
+        count_new(facts, last_ns, totals, counted);
+    }
+}
+
+#[cold]
+fn count_new(
+    facts: &mut CaptureFacts,
+    last_ns: &mut u64,
+    totals: &mut Totals,
+    (link_type, _, time_ns): Counted,
+) {
     if facts.link_types.last() != Some(&link_type) && !facts.link_types.contains(&link_type) {
         facts.link_types.push(link_type);
     }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use equipoise_core::Timestamp;
+use equipoise_core::{Packet, Timestamp};
 
 use super::reader::{Head, Take};
 use super::{Asked, BATCH, Event, Seen, TracePacket};
 use crate::capture::Frame;
-use crate::decode::Decoder;
+use crate::decode::{Decoded, Decoder};
 use crate::request::{Requests, Whose};
 use crate::track::{Observed, Tracker};
 use crate::transform::Selector;
@@ -20,6 +20,10 @@ impl Take for Leave {
         false
     }
 
+    fn hold(&mut self, _clock: Timestamp, _raw_time_ns: Option<u64>, _packet: &Decoded) -> bool {
+        false
+    }
+
     fn take(&mut self, _clock: Timestamp, _head: &Head, _frame: Option<&Frame<'_>>) {}
 }
 
@@ -29,6 +33,8 @@ pub(super) struct Taker<'a> {
     pub(super) requests: Option<&'a mut Requests>,
     pub(super) selector: &'a mut Option<Selector>,
     pub(super) seen: &'a mut Option<Vec<Seen>>,
+    /// None of these three is there, so that a packet that is held back leaves nothing to do.
+    pub(super) asks_nothing: bool,
     pub(super) now: &'a mut Timestamp,
     pub(super) decoder: Decoder,
     pub(super) batch: &'a mut Vec<Event>,
@@ -46,6 +52,18 @@ impl Take for Taker<'_> {
         clock <= self.until && self.batch.len() < BATCH && *self.read < self.most
     }
 
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
+    fn hold(&mut self, clock: Timestamp, raw_time_ns: Option<u64>, packet: &Decoded) -> bool {
+        let bears_clock = raw_time_ns == Some(clock.0);
+        let is_held = self.asks_nothing && bears_clock && self.tracker.hold(clock, packet);
+        if is_held {
+            *self.read += 1;
+            *self.now = clock;
+        }
+        is_held
+    }
+
     #[inline]
     fn take(&mut self, clock: Timestamp, head: &Head, frame: Option<&Frame<'_>>) {
         *self.read += 1;
@@ -54,7 +72,10 @@ impl Take for Taker<'_> {
         }
         let place = (clock, self.given);
         if let (Some(requests), Some(frame)) = (&mut self.requests, frame) {
-            let observed = observe(self.tracker, self.seen, self.batch, place, head);
+            let observed = self
+                .tracker
+                .track_at(clock, head.is_at(clock), &head.decoded);
+            note(self.tracker, self.seen, self.batch, place, head, observed);
             let with = (self.decoder, frame);
             read_request(requests, self.tracker, observed, clock, head, with);
             let asked = requests.firsts().map(|first| {
@@ -69,6 +90,8 @@ impl Take for Taker<'_> {
                 })
             });
             self.batch.extend(asked);
+        } else if self.asks_nothing {
+            pass(self.tracker, self.seen, self.batch, place, head);
         } else {
             track(self.tracker, self.seen, self.batch, place, head);
         }
@@ -85,7 +108,6 @@ pub(super) fn is_taken(selector: &mut Option<Selector>, time: Timestamp, head: &
 }
 
 /// Takes in the packet at a place in time and a capture.
-#[inline(never)]
 pub(super) fn track(
     tracker: &mut Tracker,
     seen: &mut Option<Vec<Seen>>,
@@ -93,24 +115,34 @@ pub(super) fn track(
     place: (Timestamp, u32),
     head: &Head,
 ) {
-    observe(tracker, seen, batch, place, head);
+    let observed = tracker.track_at(place.0, head.is_at(place.0), &head.decoded);
+    note(tracker, seen, batch, place, head, observed);
 }
 
-/// [`track`], for who wants to know what the tracker said.
+/// [`track`] where the tracker did not hold the packet back.
+#[inline(never)]
+fn pass(
+    tracker: &mut Tracker,
+    seen: &mut Option<Vec<Seen>>,
+    batch: &mut Vec<Event>,
+    place: (Timestamp, u32),
+    head: &Head,
+) {
+    let observed = tracker.pass(place.0, head.is_at(place.0), &head.decoded);
+    note(tracker, seen, batch, place, head, observed);
+}
+
+/// Writes down what the tracker says of a packet.
 #[inline(always)]
-#[expect(
-    clippy::inline_always,
-    reason = "what nobody wants to know is not written down then"
-)]
-fn observe(
+#[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
+fn note(
     tracker: &mut Tracker,
     seen: &mut Option<Vec<Seen>>,
     batch: &mut Vec<Event>,
     (time, capture): (Timestamp, u32),
     head: &Head,
-) -> Option<Observed> {
-    let is_its_own = head.raw_time_ns == Some(time.0);
-    let observed = tracker.track_at(time, is_its_own, &head.decoded);
+    observed: Option<Observed>,
+) {
     if tracker.has_told() {
         batch.extend(tracker.told().map(Event::Told));
     }
@@ -118,17 +150,26 @@ fn observe(
         seen.extend(Seen::of(tracker, observed, (time, capture), head));
     }
     if let Some(observed) = observed {
-        batch.push(Event::Packet(TracePacket {
-            capture,
-            number: head.number,
-            time,
-            raw_time_ns: head.raw_time_ns,
-            packet: head.decoded.packet,
-            observed,
-            payload_length: head.decoded.payload_length,
-        }));
+        // With room made before, the packet is put together where it will lie.
+        if batch.len() == batch.capacity() {
+            batch.reserve(BATCH);
+        }
+        if batch.len() < batch.capacity() {
+            batch.push(Event::Packet(TracePacket {
+                capture,
+                number: head.number,
+                time,
+                raw_time_ns: head.raw_time_ns,
+                // As a whole it would be copied twice, and read again before it has reached memory.
+                packet: Packet {
+                    mark: 0,
+                    ..head.decoded.packet
+                },
+                observed,
+                payload_length: head.decoded.payload_length,
+            }));
+        }
     }
-    observed
 }
 
 /// Reads what a tracked packet carries.

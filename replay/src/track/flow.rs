@@ -22,9 +22,9 @@ pub(super) struct Flow {
     basis: Basis,
     /// Which end is the client.
     client: u8,
-    bits: u8,
-    /// Those of both sides, in one word: a part that was just written is slow to read as a whole.
-    side_bits: u16,
+    /// Those of both sides and of the flow, in one word: a part that was just written is slow to read
+    /// as a whole.
+    bits: u32,
     /// The batch of the latest packet: who follows a batch later may still ask for it.
     pub(super) batch: u32,
     number: u64,
@@ -83,25 +83,25 @@ impl Side {
 }
 
 /// Bits of one side. A plain packet was passed on since the flow's latest SYN, FIN or RST.
-const PASSED_PLAIN: u16 = 1;
-const KNOWS_SEQUENCE: u16 = 2;
-const SENT_FIN: u16 = 4;
-const RESPONDED: u16 = 8;
+const PASSED_PLAIN: u32 = 1;
+const KNOWS_SEQUENCE: u32 = 2;
+const SENT_FIN: u32 = 4;
+const RESPONDED: u32 = 8;
 
-const fn of_side(side: usize, bit: u16) -> u16 {
+const fn of_side(side: usize, bit: u32) -> u32 {
     bit << (8 * side)
 }
 
 /// Bits of the flow.
-const SYN_ACK_SEEN: u8 = 1;
-const ESTABLISHED: u8 = 2;
-const CLOSED_BY_FIN: u8 = 4;
-const CLOSED_BY_RESET: u8 = 8;
+const SYN_ACK_SEEN: u32 = 1 << 16;
+const ESTABLISHED: u32 = 2 << 16;
+const CLOSED_BY_FIN: u32 = 4 << 16;
+const CLOSED_BY_RESET: u32 = 8 << 16;
 /// Any reset, first or not.
-const RESET: u8 = 16;
+const RESET: u32 = 16 << 16;
 /// Something other than SYN and RST was sent.
-const UNDER_WAY: u8 = 32;
-const SECOND_LEG: u8 = 64;
+const UNDER_WAY: u32 = 32 << 16;
+const SECOND_LEG: u32 = 64 << 16;
 
 /// How long silence may last before a flow is forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,7 +129,6 @@ impl Flow {
             basis,
             client,
             bits: 0,
-            side_bits: 0,
             batch: 0,
             number,
             first: now.0,
@@ -157,13 +156,13 @@ impl Flow {
     }
 
     #[inline]
-    const fn has(&self, side: usize, bit: u16) -> bool {
-        self.side_bits & of_side(side, bit) != 0
+    const fn has(&self, side: usize, bit: u32) -> bool {
+        self.bits & of_side(side, bit) != 0
     }
 
     #[inline]
-    const fn set(&mut self, side: usize, bit: u16) {
-        self.side_bits |= of_side(side, bit);
+    const fn set(&mut self, side: usize, bit: u32) {
+        self.bits |= of_side(side, bit);
     }
 
     /// From 1; [`FORGOTTEN`] in a place to use again.
@@ -228,21 +227,19 @@ impl Flow {
     /// Which end sent the packet; none where it is of another flow.
     #[inline]
     pub(super) fn side_of(&self, packet: &Packet) -> Option<usize> {
-        let matches = |one: usize, other: usize| {
-            packet.source_port == self.ports[one]
-                && packet.destination_port == self.ports[other]
-                && packet.source.words() == self.addresses[one]
-                && packet.destination.words() == self.addresses[other]
-        };
-        if self.protocol != packet.protocol {
-            None
-        } else if matches(0, 1) {
-            Some(0)
-        } else if matches(1, 0) {
-            Some(1)
-        } else {
-            None
-        }
+        [0, 1].into_iter().find(|&side| self.is_from(side, packet))
+    }
+
+    /// Whether the packet is of this flow and from that end.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
+    pub(super) fn is_from(&self, side: usize, packet: &Packet) -> bool {
+        self.protocol == packet.protocol
+            && self.ports[side] == packet.source_port
+            && self.ports[1 - side] == packet.destination_port
+            && self.addresses[side] == packet.source.words()
+            && self.addresses[1 - side] == packet.destination.words()
+            && self.number != FORGOTTEN
     }
 
     /// Time of the connection's first packet.
@@ -273,7 +270,8 @@ impl Flow {
     }
 
     /// Takes in a packet from `side`: its direction, and whether it is the first response.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
     pub(super) fn take(
         &mut self,
         now: Timestamp,
@@ -316,7 +314,8 @@ impl Flow {
         }
     }
 
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
     fn take_flags(&mut self, decoded: &Decoded, side: usize) {
         let flags = decoded.packet.flags;
         if flags.contains(TcpFlags::SYN) {
@@ -369,7 +368,7 @@ impl Flow {
 
     #[inline]
     pub(super) fn note_change(&mut self) {
-        self.side_bits &= !(of_side(0, PASSED_PLAIN) | of_side(1, PASSED_PLAIN));
+        self.bits &= !(of_side(0, PASSED_PLAIN) | of_side(1, PASSED_PLAIN));
     }
 
     fn take_close(&mut self, flags: TcpFlags, side: usize) {
@@ -404,7 +403,7 @@ impl Flow {
             self.client = client;
             // What passed for a request was not one.
             self.first_request = NEVER;
-            self.side_bits &= !of_side(0, RESPONDED);
+            self.bits &= !of_side(0, RESPONDED);
         }
     }
 

@@ -42,7 +42,8 @@ impl Holding {
     }
 
     /// Whether the packet of `flow` from `side` changes nothing.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
     pub(super) fn may_hold(
         self,
         flow: &Flow,
@@ -82,18 +83,8 @@ pub(super) fn pass(flow: &mut Flow, side: usize, now: Timestamp, decoded: &Decod
     flow.sides[side].told = now.0;
 }
 
-/// What is held of a flow, if anything; from now on nothing is. `last` is the time of each side's
-/// latest packet but for one that is passed on now.
-#[inline]
-pub(super) fn tell(id: FlowId, flow: &mut Flow, last: [u64; 2]) -> Option<Told> {
-    if flow.sides[0].held_packets | flow.sides[1].held_packets == 0 {
-        return None;
-    }
-    Some(sum_up(id, flow, last))
-}
-
 #[inline(never)]
-fn sum_up(id: FlowId, flow: &mut Flow, last: [u64; 2]) -> Told {
+fn sum_up(place: u32, flow: &mut Flow, last: [u64; 2]) -> Told {
     let [mut quiet, mut other] = [0, 1].map(|side| {
         let (side, last) = (&mut flow.sides[side], last[side]);
         let told = QuietSide {
@@ -114,7 +105,7 @@ fn sum_up(id: FlowId, flow: &mut Flow, last: [u64; 2]) -> Told {
         std::mem::swap(&mut quiet, &mut other);
     }
     Told {
-        flow: id,
+        flow: FlowId(place),
         sample: Packet {
             source: low.0,
             destination: high.0,
@@ -136,12 +127,20 @@ fn sum_up(id: FlowId, flow: &mut Flow, last: [u64; 2]) -> Told {
 #[derive(Default)]
 pub(super) struct Tells {
     due: VecDeque<(u64, u32)>,
+    /// By flow, whether something is held: most was told of before it is due, and to look at flows
+    /// that nobody else looks at takes long.
+    holds: Vec<bool>,
 }
 
 impl Tells {
     /// Adds a flow, and gives the time at which the first is due.
     #[inline]
     pub(super) fn add(&mut self, now: Timestamp, holding: Holding, flow: u32) -> u64 {
+        let place = flow as usize;
+        if place >= self.holds.len() {
+            self.holds.resize(place + 1, false);
+        }
+        self.holds[place] = true;
         // The wait is the same for all, so these times are in order.
         self.due
             .push_back((now.0.saturating_add(holding.half_ns), flow));
@@ -154,7 +153,22 @@ impl Tells {
     }
 
     pub(super) fn next_due(&mut self, now: Timestamp) -> Option<u32> {
-        let due = self.due.pop_front_if(|&mut (at, _)| at <= now.0);
-        due.map(|(_, flow)| flow)
+        while let Some((_, flow)) = self.due.pop_front_if(|&mut (at, _)| at <= now.0) {
+            if self.holds[flow as usize] {
+                return Some(flow);
+            }
+        }
+        None
+    }
+
+    /// What is held of a flow, if anything; from now on nothing is. `last` is the time of each
+    /// side's latest packet but for one that is passed on now.
+    #[inline]
+    pub(super) fn tell(&mut self, place: u32, flow: &mut Flow, last: [u64; 2]) -> Option<Told> {
+        if flow.sides[0].held_packets | flow.sides[1].held_packets == 0 {
+            return None;
+        }
+        self.holds[place as usize] = false;
+        Some(sum_up(place, flow, last))
     }
 }

@@ -59,7 +59,8 @@ impl Retention {
     /// Whether a flow has been silent for so long that its connection is over.
     #[inline]
     pub(super) fn is_over(&self, flow: &Flow, now: Timestamp) -> bool {
-        now.0.saturating_sub(flow.last()) > self.silence(flow)
+        let silence = now.0.saturating_sub(flow.last());
+        silence > self.shortest() && silence > self.silence(flow)
     }
 
     /// The time until which its connection is not over if it stays silent.
