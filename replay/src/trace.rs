@@ -445,7 +445,7 @@ impl Trace {
             most,
         };
         match reader.read::<FRAMES>(self.decoder, &mut self.totals, taker) {
-            Ok(true) => self.heads.push(Reverse((reader.clock, capture))),
+            Ok(true) => self.heads.push(Reverse((reader.place.clock, capture))),
             Ok(false) => {}
             Err(error) => self.errors.push(error),
         }
@@ -505,7 +505,7 @@ impl Trace {
             reader.read::<false>(self.decoder, &mut self.totals, Leave)
         };
         match outcome {
-            Ok(true) => self.heads.push(Reverse((reader.clock, capture))),
+            Ok(true) => self.heads.push(Reverse((reader.place.clock, capture))),
             Ok(false) => {}
             Err(error) => self.errors.push(error),
         }

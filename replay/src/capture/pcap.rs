@@ -53,7 +53,7 @@ impl Pcap {
     // original length, nor its reader, which buffers 8 MB per capture, cannot tell a truncated last
     // record from a claim of gigabytes, and knows no offsets.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "as `Capture::next_frame`")]
+    #[expect(clippy::inline_always, reason = "as `Capture::at_hand`")]
     pub(super) fn step(&self, bytes: &[u8]) -> Result<Step, Damage> {
         match self.endianness {
             Endianness::Big => self.step_in::<BigEndian>(bytes),
@@ -62,7 +62,7 @@ impl Pcap {
     }
 
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "as `Capture::next_frame`")]
+    #[expect(clippy::inline_always, reason = "as `Capture::at_hand`")]
     fn step_in<B: ByteOrder>(&self, bytes: &[u8]) -> Result<Step, Damage> {
         let Some(header) = bytes.first_chunk::<RECORD_HEADER>() else {
             return Ok(Step::Incomplete);

@@ -30,6 +30,14 @@ pub(super) struct Reader {
     /// Open while the trace is in it.
     capture: Option<Capture>,
     warning: Option<Warning>,
+    pub(super) place: Place,
+    /// Bytes of the file that were read before it was closed.
+    bytes_read: u64,
+}
+
+/// How far the capture was read.
+#[derive(Default)]
+pub(super) struct Place {
     /// The time of the latest frame that had one, to lend to those without.
     last_ns: u64,
     /// The time of the next packet, which later ones do not fall behind.
@@ -40,8 +48,6 @@ pub(super) struct Reader {
     /// The frame of the packet that waits, where somebody wants its content.
     kept: Option<Kept>,
     facts: CaptureFacts,
-    /// Bytes of the file that were read before it was closed.
-    bytes_read: u64,
 }
 
 /// Who takes packets from a reader.
@@ -62,6 +68,15 @@ pub(super) struct Head {
 }
 
 impl Head {
+    #[inline]
+    fn of(frame: &Frame<'_>, decoded: Decoded) -> Self {
+        Self {
+            number: frame.number,
+            raw_time_ns: frame.time_ns,
+            decoded,
+        }
+    }
+
     /// Whether the packet bears the time at which it is taken in.
     #[inline]
     pub(super) fn is_at(&self, clock: Timestamp) -> bool {
@@ -108,12 +123,10 @@ impl Reader {
             source: source.clone(),
             capture: Some(capture),
             warning: None,
-            last_ns: 0,
-            clock: Timestamp::default(),
-            head: None,
-            uncounted: (0, 0, None),
-            kept: None,
-            facts,
+            place: Place {
+                facts,
+                ..Place::default()
+            },
             bytes_read: 0,
         })
     }
@@ -125,8 +138,8 @@ impl Reader {
         let capture = reader.capture.take();
         let first = capture.and_then(|mut capture| capture.next_frame().ok()??.time_ns);
         // Its turn comes at that time, and no packet of it may be earlier.
-        reader.clock = Timestamp(first.unwrap_or(0));
-        let first = reader.clock;
+        let first = Timestamp(first.unwrap_or(0));
+        reader.place.clock = first;
         Ok((reader, first))
     }
 
@@ -149,16 +162,17 @@ impl Reader {
         totals: &mut Totals,
         mut taker: impl Take,
     ) -> Result<bool, CaptureError> {
-        if let Some(head) = self.head.take() {
-            if !taker.fits(self.clock) {
-                self.head = Some(head);
+        let place = &mut self.place;
+        if let Some(head) = place.head.take() {
+            if !taker.fits(place.clock) {
+                place.head = Some(head);
                 return Ok(true);
             }
-            count(&mut self.facts, &mut self.last_ns, totals, self.uncounted);
-            count_retimed(self.clock, &head, totals);
-            let frame = self.kept.as_ref().filter(|_| FRAMES);
+            place.count(place.uncounted, totals);
+            count_retimed(place.clock, &head, totals);
+            let frame = place.kept.as_ref().filter(|_| FRAMES);
             let frame = frame.map(|kept| kept.frame(&head));
-            taker.take(self.clock, &head, frame.as_ref());
+            taker.take(place.clock, &head, frame.as_ref());
         }
         let outcome = self.read_on::<FRAMES>(decoder, totals, taker);
         if !matches!(outcome, Ok(true)) {
@@ -179,58 +193,20 @@ impl Reader {
         let Some(capture) = &mut self.capture else {
             return Ok(false);
         };
-        while let Some(frame) = capture.next_frame()? {
-            let counted = (frame.link_type, frame.original_length, frame.time_ns);
-            // Clamped per capture, the merged sequence cannot go back either.
-            let time = frame.time_ns.unwrap_or(self.last_ns);
-            let clock = self.clock.max(Timestamp(time));
-            let head = |decoded| Head {
-                number: frame.number,
-                raw_time_ns: frame.time_ns,
-                decoded,
+        let place = &mut self.place;
+        loop {
+            while let Some(frame) = capture.at_hand() {
+                if place.take::<FRAMES>(frame, decoder, totals, &mut taker) {
+                    return Ok(true);
+                }
+            }
+            let Some(frame) = capture.next_frame()? else {
+                return Ok(false);
             };
-            if !taker.fits(clock) {
-                match decoder.decode(frame.link_type, frame.bytes, frame.original_length) {
-                    Ok(packet) => {
-                        // What waits is counted when it is taken.
-                        self.clock = clock;
-                        self.uncounted = counted;
-                        if FRAMES {
-                            self.kept.get_or_insert_default().keep(&frame);
-                        }
-                        self.head = Some(head(packet));
-                        return Ok(true);
-                    }
-                    Err(skipped) => *totals.skipped.entry(skipped).or_default() += 1,
-                }
-                count(&mut self.facts, &mut self.last_ns, totals, counted);
-                continue;
-            }
-            count(&mut self.facts, &mut self.last_ns, totals, counted);
-            let content = if FRAMES { Some(&frame) } else { None };
-            // Each way has its own head, taken where it lies: a copy would wait for what has just
-            // been written.
-            if let Some(packet) = decoder.decode_plain(frame.link_type, frame.bytes) {
-                self.clock = clock;
-                if taker.hold(clock, frame.time_ns, &packet) {
-                    continue;
-                }
-                let head = head(packet);
-                count_retimed(clock, &head, totals);
-                taker.take(clock, &head, content);
-                continue;
-            }
-            match decoder.decode_fully(frame.link_type, frame.bytes, frame.original_length) {
-                Ok(packet) => {
-                    let head = head(packet);
-                    self.clock = clock;
-                    count_retimed(clock, &head, totals);
-                    taker.take(clock, &head, content);
-                }
-                Err(skipped) => *totals.skipped.entry(skipped).or_default() += 1,
+            if place.take_other::<FRAMES>(frame, decoder, totals, &mut taker) {
+                return Ok(true);
             }
         }
-        Ok(false)
     }
 
     /// Bytes of the file that were read, and that it has.
@@ -245,7 +221,7 @@ impl Reader {
     pub(super) fn view(&self) -> CaptureView<'_> {
         CaptureView {
             name: self.source.name(),
-            facts: &self.facts,
+            facts: &self.place.facts,
             warning: self.warning(),
         }
     }
@@ -261,48 +237,133 @@ impl Reader {
 /// Of a frame, its link type, its length on the wire and its time.
 type Counted = (u16, u32, Option<u64>);
 
-/// Counts a frame that was read.
 #[inline]
-fn count(facts: &mut CaptureFacts, last_ns: &mut u64, totals: &mut Totals, counted: Counted) {
-    let (link_type, original_length, time_ns) = counted;
-    totals.frames += 1;
-    facts.packets += 1;
-    facts.bytes += u64::from(original_length);
-    // Most frames are of the link type of the one before, and later than all before.
-    if let (Some(time), Some(latest)) = (time_ns, &mut facts.last_ns)
-        && *latest <= time
-        && facts.link_types.last() == Some(&link_type)
-    {
-        facts.longest_silence_ns = facts.longest_silence_ns.max(time - *last_ns);
-        *latest = time;
-        *last_ns = time;
-    } else {
-        count_new(facts, last_ns, totals, counted);
-    }
+fn counted(frame: &Frame<'_>) -> Counted {
+    (frame.link_type, frame.original_length, frame.time_ns)
 }
 
-#[cold]
-fn count_new(
-    facts: &mut CaptureFacts,
-    last_ns: &mut u64,
-    totals: &mut Totals,
-    (link_type, _, time_ns): Counted,
-) {
-    if facts.link_types.last() != Some(&link_type) && !facts.link_types.contains(&link_type) {
-        facts.link_types.push(link_type);
+impl Place {
+    /// Gives the packet of a frame to `taker`, if there is one; true where it does not fit and waits.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as `Capture::at_hand`")]
+    fn take<const FRAMES: bool>(
+        &mut self,
+        frame: Frame<'_>,
+        decoder: Decoder,
+        totals: &mut Totals,
+        taker: &mut impl Take,
+    ) -> bool {
+        let time = frame.time_ns.unwrap_or(self.last_ns);
+        // Clamped per capture, the merged sequence cannot go back either.
+        let clock = self.clock.max(Timestamp(time));
+        if !taker.fits(clock) {
+            return self.wait::<FRAMES>(clock, frame, decoder, totals);
+        }
+        self.count(counted(&frame), totals);
+        // Each way has its own head, taken where it lies: a copy would wait for what has just been
+        // written.
+        if let Some(packet) = decoder.decode_plain(frame.link_type, frame.bytes) {
+            self.clock = clock;
+            if !taker.hold(clock, frame.time_ns, &packet) {
+                let head = Head::of(&frame, packet);
+                count_retimed(clock, &head, totals);
+                taker.take(clock, &head, FRAMES.then_some(&frame));
+            }
+            return false;
+        }
+        match decoder.decode_fully(frame.link_type, frame.bytes, frame.original_length) {
+            Ok(packet) => {
+                self.clock = clock;
+                let head = Head::of(&frame, packet);
+                count_retimed(clock, &head, totals);
+                taker.take(clock, &head, FRAMES.then_some(&frame));
+            }
+            Err(skipped) => *totals.skipped.entry(skipped).or_default() += 1,
+        }
+        false
     }
-    let Some(time) = time_ns else {
-        totals.without_time += 1;
-        return;
-    };
-    if facts.first_ns.is_some() {
-        totals.clock_steps_back += u64::from(time < *last_ns);
-        let silence = time.saturating_sub(*last_ns);
-        facts.longest_silence_ns = facts.longest_silence_ns.max(silence);
+
+    /// [`Place::take`] of a frame that was not at hand.
+    #[inline(never)]
+    fn take_other<const FRAMES: bool>(
+        &mut self,
+        frame: Frame<'_>,
+        decoder: Decoder,
+        totals: &mut Totals,
+        taker: &mut impl Take,
+    ) -> bool {
+        self.take::<FRAMES>(frame, decoder, totals, taker)
     }
-    facts.first_ns = Some(facts.first_ns.map_or(time, |first| first.min(time)));
-    facts.last_ns = Some(facts.last_ns.map_or(time, |last| last.max(time)));
-    *last_ns = time;
+
+    /// Keeps the packet of a frame that does not fit; false where there is none in it.
+    #[cold]
+    #[inline(never)]
+    fn wait<const FRAMES: bool>(
+        &mut self,
+        clock: Timestamp,
+        frame: Frame<'_>,
+        decoder: Decoder,
+        totals: &mut Totals,
+    ) -> bool {
+        match decoder.decode(frame.link_type, frame.bytes, frame.original_length) {
+            Ok(packet) => {
+                // What waits is counted when it is taken.
+                self.clock = clock;
+                self.uncounted = counted(&frame);
+                if FRAMES {
+                    self.kept.get_or_insert_default().keep(&frame);
+                }
+                self.head = Some(Head::of(&frame, packet));
+                true
+            }
+            Err(skipped) => {
+                *totals.skipped.entry(skipped).or_default() += 1;
+                self.count(counted(&frame), totals);
+                false
+            }
+        }
+    }
+
+    /// Counts a frame that was read.
+    #[inline]
+    fn count(&mut self, counted: Counted, totals: &mut Totals) {
+        let (link_type, original_length, time_ns) = counted;
+        let facts = &mut self.facts;
+        totals.frames += 1;
+        facts.packets += 1;
+        facts.bytes += u64::from(original_length);
+        // Most frames are of the link type of the one before, and later than all before.
+        if let (Some(time), Some(latest)) = (time_ns, &mut facts.last_ns)
+            && *latest <= time
+            && facts.link_types.last() == Some(&link_type)
+        {
+            facts.longest_silence_ns = facts.longest_silence_ns.max(time - self.last_ns);
+            *latest = time;
+            self.last_ns = time;
+        } else {
+            self.count_new(link_type, time_ns, totals);
+        }
+    }
+
+    #[cold]
+    fn count_new(&mut self, link_type: u16, time_ns: Option<u64>, totals: &mut Totals) {
+        let facts = &mut self.facts;
+        if !facts.link_types.contains(&link_type) {
+            facts.link_types.push(link_type);
+        }
+        let Some(time) = time_ns else {
+            totals.without_time += 1;
+            return;
+        };
+        if facts.first_ns.is_some() {
+            totals.clock_steps_back += u64::from(time < self.last_ns);
+            let silence = time.saturating_sub(self.last_ns);
+            facts.longest_silence_ns = facts.longest_silence_ns.max(silence);
+        }
+        facts.first_ns = Some(facts.first_ns.map_or(time, |first| first.min(time)));
+        facts.last_ns = Some(facts.last_ns.map_or(time, |last| last.max(time)));
+        self.last_ns = time;
+    }
 }
 
 fn count_retimed(clock: Timestamp, head: &Head, totals: &mut Totals) {
