@@ -83,7 +83,8 @@ pub struct Inferred {
 pub struct Tracker {
     flows: Vec<Flow>,
     free: Vec<u32>,
-    /// Their places in `flows`. Never iterated; so small that more of it stays in a core's cache.
+    /// Their places in `flows`, never iterated. What is forgotten stays until it is made again: to
+    /// take it out each time would be two more looks at memory that is in no cache.
     index: HashTable<u32>,
     /// Packets come in trains, and this is one access where the index takes three.
     recent: Recent,
@@ -488,6 +489,9 @@ impl Tracker {
     }
 
     fn begin_flow(&mut self, now: Timestamp, packet: &Packet, way: u64) -> u32 {
+        if self.index.len() == self.index.capacity() {
+            self.make_index();
+        }
         let flow = Flow::begin(self.connections, now, packet);
         let place = if let Some(place) = self.free.pop() {
             self.flows[place as usize] = flow;
@@ -499,16 +503,27 @@ impl Tracker {
         };
         self.recent.put(way, place, 0);
         self.recent.put(way_back(packet), place, 1);
-        let flows = &self.flows;
-        self.index.insert_unique(hash(packet), place, |&place| {
-            flows.get(place as usize).map_or(0, hash_of)
-        });
+        self.index.insert_unique(hash(packet), place, |_| 0);
         let first_check = self.retention.first_check(now.0);
         if first_check < u64::MAX {
             self.due = self.due.min(first_check);
             self.checks.add(first_check, place);
         }
         place
+    }
+
+    /// Makes an index of the flows that are known, with room for more, in the order of their places:
+    /// to look at them in any other order would take longer than all the rest.
+    #[cold]
+    fn make_index(&mut self) {
+        let known = self.flows.len() - self.free.len();
+        // An empty table asks for no hashes, and so does one that has room.
+        self.index.clear();
+        self.index.reserve(known + known / 4 + 1, |_| 0);
+        let known = (0..).zip(&self.flows);
+        for (place, flow) in known.filter(|(_, flow)| flow.number() != FORGOTTEN) {
+            self.index.insert_unique(hash_of(flow), place, |_| 0);
+        }
     }
 
     fn tell(&mut self, place: u32) {
@@ -539,12 +554,6 @@ impl Tracker {
             let lasts = flow.lasts();
             self.told.extend(self.tells.tell(place, flow, lasts));
             self.ended.push(flow.connection());
-            let found = self
-                .index
-                .find_entry(hash_of(flow), |&other| other == place);
-            if let Ok(found) = found {
-                found.remove();
-            }
             flow.set_forgotten();
             self.free.push(place);
         }
