@@ -123,7 +123,11 @@ impl Capture {
                 Format::Pcapng(pcapng) => pcapng.step(self.window.bytes()),
             };
             match step {
-                Ok(Step::Frame { record, length }) => return Ok(Some(self.take(record, length))),
+                Ok(Step::Frame { record, length }) => {
+                    self.packets += 1;
+                    let bytes = self.window.take(length);
+                    return Ok(Some(frame(self.packets, &record, bytes)));
+                }
                 Ok(Step::Skip(length)) => {
                     self.window.take(length);
                 }
@@ -137,35 +141,31 @@ impl Capture {
         }
     }
 
-    /// The next frame of a pcap, if all of it is at hand: what [`Capture::next_frame`] gives for most
-    /// frames of most captures, in few steps.
+    /// Gives the next frames of a pcap to `take`, as far as they are at hand and until it says that
+    /// this is enough, which is the answer: most frames of most captures, in few steps. All others
+    /// are left to [`Capture::next_frame`].
     #[inline(always)]
     #[expect(
         clippy::inline_always,
-        reason = "called for every frame: handing the result over in memory doubles its time"
+        reason = "called for every frame: handing it over in memory doubles its time"
     )]
-    pub(crate) fn at_hand(&mut self) -> Option<Frame<'_>> {
+    pub(crate) fn at_hand(&mut self, mut take: impl FnMut(Frame<'_>) -> bool) -> bool {
         let Format::Pcap(pcap) = &self.format else {
-            return None;
+            return false;
         };
-        match pcap.step(self.window.bytes()) {
-            Ok(Step::Frame { record, length }) => Some(self.take(record, length)),
-            _ => None,
+        let mut bytes = self.window.bytes();
+        let (before, mut is_enough) = (bytes.len(), false);
+        while !is_enough
+            && let Ok(Step::Frame { record, length }) = pcap.step(bytes)
+            && let Some((of_frame, rest)) = bytes.split_at_checked(length)
+        {
+            self.packets += 1;
+            bytes = rest;
+            is_enough = take(frame(self.packets, &record, of_frame));
         }
-    }
-
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "as `Capture::at_hand`")]
-    fn take(&mut self, record: Record, length: usize) -> Frame<'_> {
-        self.packets += 1;
-        let bytes = self.window.take(length);
-        Frame {
-            number: self.packets,
-            time_ns: record.time_ns,
-            link_type: record.link_type,
-            original_length: record.original_length,
-            bytes: &bytes[record.bytes],
-        }
+        let taken = before - bytes.len();
+        self.window.take(taken);
+        is_enough
     }
 
     /// How many frames were read so far.
@@ -272,5 +272,18 @@ impl Capture {
             packets: self.packets,
             offset: self.window.offset(),
         });
+    }
+}
+
+/// The frame whose record is in these bytes.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "as `Capture::at_hand`")]
+fn frame<'a>(number: u64, record: &Record, bytes: &'a [u8]) -> Frame<'a> {
+    Frame {
+        number,
+        time_ns: record.time_ns,
+        link_type: record.link_type,
+        original_length: record.original_length,
+        bytes: &bytes[record.bytes.clone()],
     }
 }

@@ -78,13 +78,21 @@ impl Decoder {
         bytes: &[u8],
         original_length: u32,
     ) -> Result<Decoded, Skipped> {
-        match lean::decode(&self, link_type, bytes) {
+        let plain = Self::decode_commonest(link_type, bytes);
+        match plain.or_else(|| self.decode_plain(link_type, bytes)) {
             Some(decoded) => Ok(decoded),
             None => self.decode_fully(link_type, bytes, original_length),
         }
     }
 
-    /// What [`Decoder::decode`] answers for most packets, which are plain; none for others.
+    /// What [`Decoder::decode`] answers for most packets of most captures; none for others.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as `Decoder::decode`")]
+    pub(crate) fn decode_commonest(link_type: u16, bytes: &[u8]) -> Option<Decoded> {
+        lean::commonest(link_type, bytes)
+    }
+
+    /// What [`Decoder::decode`] answers for packets that are plain; none for others.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "as `Decoder::decode`")]
     pub(crate) fn decode_plain(self, link_type: u16, bytes: &[u8]) -> Option<Decoded> {

@@ -79,6 +79,18 @@ pub struct Inferred {
     pub second_leg_packets: u64,
 }
 
+/// The place of no flow.
+const NOWHERE: u32 = u32::MAX;
+
+/// What is at hand of a packet's flow.
+#[derive(Clone, Copy)]
+struct Sought {
+    way: u64,
+    /// [`NOWHERE`] where it has to be looked up.
+    place: u32,
+    side: u32,
+}
+
 /// The flows of the present.
 pub struct Tracker {
     flows: Vec<Flow>,
@@ -108,6 +120,8 @@ pub struct Tracker {
     leaving: Vec<u32>,
     /// The place of the flow that was found last.
     last: u32,
+    /// Of the packet that was not held back last.
+    sought: Sought,
 }
 
 impl Default for Tracker {
@@ -141,7 +155,12 @@ impl Tracker {
             told: Vec::new(),
             ended: Vec::new(),
             leaving: Vec::new(),
-            last: u32::MAX,
+            last: NOWHERE,
+            sought: Sought {
+                way: 0,
+                place: NOWHERE,
+                side: 0,
+            },
         }
     }
 
@@ -168,7 +187,9 @@ impl Tracker {
         is_its_own: bool,
         decoded: &Decoded,
     ) -> Option<Observed> {
-        if is_its_own && self.hold(now, decoded) {
+        if !is_its_own {
+            self.sought = self.seek(&decoded.packet);
+        } else if self.hold(now, decoded) {
             return None;
         }
         self.pass(now, is_its_own, decoded)
@@ -183,39 +204,35 @@ impl Tracker {
         reason = "handing the packet over in memory takes as long as all of this"
     )]
     pub(crate) fn hold(&mut self, now: Timestamp, decoded: &Decoded) -> bool {
-        let Some(holding) = self.holding.filter(|_| now.0 < self.due) else {
-            return false;
-        };
-        let packet = &decoded.packet;
-        let way = way(packet);
-        let Some((place, side)) = self.recent.find(way) else {
-            return false;
-        };
-        let Some(flow) = self.flows.get_mut(place as usize) else {
-            return false;
-        };
-        if !holding::is_plain(packet.flags)
-            || !flow.is_routine(decoded, side)
-            || !flow.is_from(side, packet)
-            || !holding.may_hold(flow, side, now, decoded)
+        let sought = self.seek(&decoded.packet);
+        let (place, side) = (sought.place, sought.side as usize);
+        if let Some(holding) = self.holding
+            && now.0 < self.due
+            && let Some(flow) = self.flows.get_mut(place as usize)
+            && holding::is_plain(decoded.packet.flags)
+            && flow.is_routine(decoded, side)
+            && holding.may_hold(flow, side, now, decoded)
         {
-            return false;
+            flow.batch = self.batch;
+            self.last = place;
+            if self.copies.is_copy(now, decoded, sought.way) {
+                flow.count_copy(decoded, side);
+                self.inferred.copies += 1;
+                return true;
+            }
+            flow.count(now, decoded, side);
+            if holding::hold(flow, side, decoded) {
+                self.tell_later(now, holding, place);
+            }
+            true
+        } else {
+            self.sought = sought;
+            false
         }
-        flow.batch = self.batch;
-        self.last = place;
-        if self.copies.is_copy(now, decoded, way) {
-            flow.count_copy(decoded, side);
-            self.inferred.copies += 1;
-            return true;
-        }
-        flow.count(now, decoded, side);
-        if holding::hold(flow, side, decoded) {
-            self.tell_later(now, holding, place);
-        }
-        true
     }
 
-    /// What [`Tracker::track_at`] does with a packet that [`Tracker::hold`] did not take in.
+    /// What [`Tracker::track_at`] does with a packet that [`Tracker::hold`] did not take in, right
+    /// after that.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
     pub(crate) fn pass(
@@ -226,11 +243,15 @@ impl Tracker {
     ) -> Option<Observed> {
         if self.due <= now.0 {
             self.keep_time(now);
+            self.sought = self.seek(&decoded.packet);
         }
-        let packet = &decoded.packet;
-        let way = way(packet);
+        let Sought { way, place, side } = self.sought;
         let is_copy = is_its_own && self.copies.is_copy(now, decoded, way);
-        let found = self.find(packet, way);
+        let found = if place == NOWHERE {
+            self.look_up(&decoded.packet, way)
+        } else {
+            Some((place, side as usize))
+        };
         if let (true, Some((place, side))) = (is_copy, found) {
             let flow = &mut self.flows[place as usize];
             flow.batch = self.batch;
@@ -444,24 +465,24 @@ impl Tracker {
         }
     }
 
+    /// What is at hand of the packet's flow.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
-    fn find(&mut self, packet: &Packet, way: u64) -> Option<(u32, usize)> {
+    fn seek(&self, packet: &Packet) -> Sought {
+        let way = way(packet);
         if let Some((place, side)) = self.recent.find(way)
             && let Some(flow) = self.flows.get(place as usize)
             && flow.is_from(side, packet)
         {
-            return Some((place, side));
+            let side = side as u32;
+            return Sought { way, place, side };
         }
-        let found = self.look_up(packet);
-        if let Some((place, side)) = found {
-            self.recent.put(way, place, side);
-        }
-        found
+        let (place, side) = (NOWHERE, 0);
+        Sought { way, place, side }
     }
 
     #[inline(never)]
-    fn look_up(&self, packet: &Packet) -> Option<(u32, usize)> {
+    fn look_up(&mut self, packet: &Packet, way: u64) -> Option<(u32, usize)> {
         let side_at = |place: u32| self.flows.get(place as usize)?.side_of(packet);
         let mut side = 0;
         let &place = self.index.find(hash(packet), |&place| {
@@ -469,6 +490,7 @@ impl Tracker {
             side = found.unwrap_or(0);
             found.is_some()
         })?;
+        self.recent.put(way, place, side);
         Some((place, side))
     }
 

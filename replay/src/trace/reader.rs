@@ -54,9 +54,11 @@ pub(super) struct Place {
 pub(super) trait Take {
     /// Whether a packet of that time may be given now.
     fn fits(&self, clock: Timestamp) -> bool;
-    /// Takes a packet that fits, if nobody has to look at it, before it is written down.
+    /// Takes a packet that fits before it is written down, if nobody else has to look at it.
     fn hold(&mut self, clock: Timestamp, raw_time_ns: Option<u64>, packet: &Decoded) -> bool;
-    /// Takes a packet that fits.
+    /// Takes a packet that was not taken so, right after that.
+    fn pass(&mut self, clock: Timestamp, head: &Head, frame: Option<&Frame<'_>>);
+    /// Takes any packet that fits.
     fn take(&mut self, clock: Timestamp, head: &Head, frame: Option<&Frame<'_>>);
 }
 
@@ -195,15 +197,13 @@ impl Reader {
         };
         let place = &mut self.place;
         loop {
-            while let Some(frame) = capture.at_hand() {
-                if place.take::<FRAMES>(frame, decoder, totals, &mut taker) {
-                    return Ok(true);
-                }
+            if capture.at_hand(|frame| place.take::<FRAMES>(frame, decoder, totals, &mut taker)) {
+                return Ok(true);
             }
             let Some(frame) = capture.next_frame()? else {
                 return Ok(false);
             };
-            if place.take_other::<FRAMES>(frame, decoder, totals, &mut taker) {
+            if place.take_alone::<FRAMES>(frame, decoder, totals, &mut taker) {
                 return Ok(true);
             }
         }
@@ -260,16 +260,40 @@ impl Place {
             return self.wait::<FRAMES>(clock, frame, decoder, totals);
         }
         self.count(counted(&frame), totals);
-        // Each way has its own head, taken where it lies: a copy would wait for what has just been
+        match Decoder::decode_commonest(frame.link_type, frame.bytes) {
+            Some(packet) => self.give::<FRAMES>(clock, &frame, packet, totals, taker),
+            None => self.take_other::<FRAMES>(clock, frame, decoder, totals, taker),
+        }
+        false
+    }
+
+    /// [`Place::take`] of a frame that was not at hand.
+    #[inline(never)]
+    fn take_alone<const FRAMES: bool>(
+        &mut self,
+        frame: Frame<'_>,
+        decoder: Decoder,
+        totals: &mut Totals,
+        taker: &mut impl Take,
+    ) -> bool {
+        self.take::<FRAMES>(frame, decoder, totals, taker)
+    }
+
+    /// [`Place::take`] of what is not of the commonest kind.
+    #[inline(never)]
+    fn take_other<const FRAMES: bool>(
+        &mut self,
+        clock: Timestamp,
+        frame: Frame<'_>,
+        decoder: Decoder,
+        totals: &mut Totals,
+        taker: &mut impl Take,
+    ) {
+        // Each way has its own packet, taken where it lies: a copy would wait for what has just been
         // written.
         if let Some(packet) = decoder.decode_plain(frame.link_type, frame.bytes) {
-            self.clock = clock;
-            if !taker.hold(clock, frame.time_ns, &packet) {
-                let head = Head::of(&frame, packet);
-                count_retimed(clock, &head, totals);
-                taker.take(clock, &head, FRAMES.then_some(&frame));
-            }
-            return false;
+            self.give::<FRAMES>(clock, &frame, packet, totals, taker);
+            return;
         }
         match decoder.decode_fully(frame.link_type, frame.bytes, frame.original_length) {
             Ok(packet) => {
@@ -280,19 +304,24 @@ impl Place {
             }
             Err(skipped) => *totals.skipped.entry(skipped).or_default() += 1,
         }
-        false
     }
 
-    /// [`Place::take`] of a frame that was not at hand.
-    #[inline(never)]
-    fn take_other<const FRAMES: bool>(
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as `Capture::at_hand`")]
+    fn give<const FRAMES: bool>(
         &mut self,
-        frame: Frame<'_>,
-        decoder: Decoder,
+        clock: Timestamp,
+        frame: &Frame<'_>,
+        packet: Decoded,
         totals: &mut Totals,
         taker: &mut impl Take,
-    ) -> bool {
-        self.take::<FRAMES>(frame, decoder, totals, taker)
+    ) {
+        self.clock = clock;
+        if !taker.hold(clock, frame.time_ns, &packet) {
+            let head = Head::of(frame, packet);
+            count_retimed(clock, &head, totals);
+            taker.pass(clock, &head, FRAMES.then_some(frame));
+        }
     }
 
     /// Keeps the packet of a frame that does not fit; false where there is none in it.

@@ -24,6 +24,8 @@ impl Take for Leave {
         false
     }
 
+    fn pass(&mut self, _clock: Timestamp, _head: &Head, _frame: Option<&Frame<'_>>) {}
+
     fn take(&mut self, _clock: Timestamp, _head: &Head, _frame: Option<&Frame<'_>>) {}
 }
 
@@ -64,7 +66,19 @@ impl Take for Taker<'_> {
         is_held
     }
 
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
+    fn pass(&mut self, clock: Timestamp, head: &Head, frame: Option<&Frame<'_>>) {
+        if self.asks_nothing && head.is_at(clock) {
+            *self.read += 1;
+            pass(self.tracker, self.batch, (clock, self.given), head);
+            *self.now = clock;
+        } else {
+            self.take(clock, head, frame);
+        }
+    }
+
+    #[inline(never)]
     fn take(&mut self, clock: Timestamp, head: &Head, frame: Option<&Frame<'_>>) {
         *self.read += 1;
         if !is_taken(self.selector, clock, head) {
@@ -90,8 +104,6 @@ impl Take for Taker<'_> {
                 })
             });
             self.batch.extend(asked);
-        } else if self.asks_nothing {
-            pass(self.tracker, self.seen, self.batch, place, head);
         } else {
             track(self.tracker, self.seen, self.batch, place, head);
         }
@@ -119,17 +131,11 @@ pub(super) fn track(
     note(tracker, seen, batch, place, head, observed);
 }
 
-/// [`track`] where the tracker did not hold the packet back.
+/// [`track`] of a packet that bears its time and that the tracker did not hold back.
 #[inline(never)]
-fn pass(
-    tracker: &mut Tracker,
-    seen: &mut Option<Vec<Seen>>,
-    batch: &mut Vec<Event>,
-    place: (Timestamp, u32),
-    head: &Head,
-) {
-    let observed = tracker.pass(place.0, head.is_at(place.0), &head.decoded);
-    note(tracker, seen, batch, place, head, observed);
+fn pass(tracker: &mut Tracker, batch: &mut Vec<Event>, place: (Timestamp, u32), head: &Head) {
+    let observed = tracker.pass(place.0, true, &head.decoded);
+    note(tracker, &mut None, batch, place, head, observed);
 }
 
 /// Writes down what the tracker says of a packet.
