@@ -1,10 +1,10 @@
 //! One connection table for several runs: the director that leads takes in the trace, the runs
 //! follow what it wrote down (`equipoise_core`'s `Director::leader`).
 
-use equipoise_core::{Director, Outcome, Script, Tag, Timestamp};
+use equipoise_core::{Director, LeaderTable, Outcome, Script, Tag, Timestamp};
 
 use crate::decisions::Row;
-use crate::feed::{Clock, Feed};
+use crate::feed::{Clock, Feed, Ignored};
 use crate::trace::Event;
 
 /// Events that are written down before the runs follow: bounds memory where a step of time ends
@@ -72,6 +72,11 @@ impl Leader {
         self.feed.director.observer.clear();
         self.first_tag += self.rows.len() as u64;
         self.rows.clear();
+    }
+
+    /// What is left to the runs when the leader, or their own part, is over.
+    pub(crate) fn rest(&self) -> (LeaderTable<'_>, &Ignored) {
+        (self.feed.director.leader_table(), &self.feed.ignored)
     }
 
     /// What the runs are to follow now.

@@ -18,14 +18,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use equipoise_core::{
-    ConfigError, Decision, Director, Endpoint, FaultReport, Outcome, Policy, Protocol, Scheduling,
-    ServiceIndex, Settings, Tag, TcpFlags, Timestamp,
+    ConfigError, Decision, Director, Endpoint, FaultReport, LeaderTable, Outcome, Policy, Protocol,
+    Scheduling, ServiceIndex, Settings, Tag, TcpFlags, Timestamp,
 };
 use equipoise_reports::timeline::Axis;
 
 use crate::decisions::{Row, Spool};
-use crate::feed::{Clock, Feed};
-use crate::leader::{Leader, Part};
+use crate::feed::{Clock, Feed, Ignored};
+use crate::leader::Part;
 use crate::meter::{Meter, Metered};
 use crate::policy::Chosen;
 use crate::record::Recorder;
@@ -354,14 +354,14 @@ impl Run {
     }
 
     /// [`Run::finish`] of a run that follows; again of no effect.
-    pub(crate) fn finish_following(&mut self, leader: &Leader) {
+    pub(crate) fn finish_following(&mut self, (leader, ignored): (LeaderTable<'_>, &Ignored)) {
         if self.is_finished {
             return;
         }
         self.is_finished = true;
         let director = &mut self.feed.director;
-        director.finish_following(&leader.feed.director);
-        director.observer.note_ignored(&leader.feed.ignored);
+        director.finish_following(leader);
+        director.observer.note_ignored(ignored);
         self.finish_spool();
     }
 

@@ -28,7 +28,7 @@ use crate::{
 };
 
 pub use configure::ConfigError;
-pub use follow::Script;
+pub use follow::{LeaderTable, Script};
 pub use quiet::{Quiet, QuietSide};
 pub use restart::Table;
 pub use sync::{Message, TemplateKey, TemplateMessage};

@@ -30,8 +30,8 @@ pub use config::{
 };
 pub use connections::{FlowId, Traffic};
 pub use director::{
-    CannotCreate, ConfigError, ConnectionView, Director, Message, Outcome, Quiet, QuietSide,
-    Script, ServerView, Settings, Table, TemplateKey, TemplateMessage,
+    CannotCreate, ConfigError, ConnectionView, Director, LeaderTable, Message, Outcome, Quiet,
+    QuietSide, Script, ServerView, Settings, Table, TemplateKey, TemplateMessage,
 };
 pub use observer::{Counters, Decision, FaultReport, Observer, Reason, Refusal, ServiceIndex, Tag};
 pub use packet::{Packet, TcpFlags};

@@ -104,8 +104,9 @@ impl Runs {
                     break;
                 }
             }
-            let followers = self.runs.iter_mut().filter(|run| run.follows);
-            followers.for_each(|run| run.finish_following(&leader));
+            let rest = leader.rest();
+            let followers = self.runs.par_iter_mut().filter(|run| run.follows);
+            followers.for_each(|run| run.finish_following(rest));
         }
         let own = self.runs.par_iter_mut().filter(|run| !run.follows);
         own.for_each(|run| run.finish(end));
@@ -114,20 +115,20 @@ impl Runs {
 }
 
 /// Lets runs follow what the leader has just written down, and does with others as it is told.
-fn follow(runs: &mut [Run], leader: &Leader, other: impl Fn(&mut Run) + Sync) {
+fn follow(runs: &mut [Run], leader: &Leader, other: impl Fn(&mut Run) + Send + Sync) {
     let part = leader.part();
-    runs.par_iter_mut().for_each(|run| {
-        if run.follows {
-            run.follow(part);
-        } else {
-            other(run);
-        }
-    });
+    let (following, others): (Vec<&mut Run>, Vec<&mut Run>) =
+        runs.iter_mut().partition(|run| run.follows);
+    // Those with tables of their own take longest, and go first.
+    rayon::join(
+        || others.into_par_iter().for_each(other),
+        || following.into_par_iter().for_each(|run| run.follow(part)),
+    );
     // One that a failure has ended keeps the leader's connections as they are now.
     let followers = runs.iter_mut().filter(|run| run.follows);
     followers
         .filter(|run| run.feed.director.is_stopped())
-        .for_each(|run| run.finish_following(leader));
+        .for_each(|run| run.finish_following(leader.rest()));
 }
 
 /// Whether its policies are known to choose a server whenever all are usable.

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 
 use super::{Director, around, flow_of};
 use crate::batch::Kind;
-use crate::connections::{Binding, EntryKind, Slot, Traffic};
+use crate::connections::{Binding, Connections, EntryKind, Slot, Traffic};
 use crate::observer::{Decision, Observer, ServiceIndex};
 use crate::service::{Arrival, Note, Scheduling, Service, Surroundings};
 use crate::{
@@ -217,9 +217,9 @@ impl<O: Observer> Director<O> {
 
     /// [`Director::finish`], of a director that followed: connections that are open at the leader
     /// are reported as closed.
-    pub fn finish_following(&mut self, leader: &Director<Script>) {
-        for slot in leader.connections.slots() {
-            let Some(entry) = leader.connections.get(slot) else {
+    pub fn finish_following(&mut self, leader: LeaderTable<'_>) {
+        for slot in leader.0.slots() {
+            let Some(entry) = leader.0.get(slot) else {
                 continue;
             };
             let followed = self.connections.followed(slot);
@@ -232,7 +232,16 @@ impl<O: Observer> Director<O> {
     }
 }
 
+/// The connection table of a director that leads, for all that follow at once.
+#[derive(Clone, Copy)]
+pub struct LeaderTable<'a>(&'a Connections);
+
 impl Director<Script> {
+    /// What [`Director::finish_following`] needs of it.
+    pub const fn leader_table(&self) -> LeaderTable<'_> {
+        LeaderTable(&self.connections)
+    }
+
     /// [`Director::advance`] in steps, so that what is written down stays short: fires at most so
     /// many timers, and is true once none is due.
     pub fn advance_a_step(&mut self, now: Timestamp, at_most: usize) -> bool {

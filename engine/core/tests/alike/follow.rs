@@ -91,7 +91,7 @@ fn together(
     }
     for (director, is_done) in directors.iter_mut().zip(is_done) {
         if !is_done {
-            director.finish_following(&leader);
+            director.finish_following(leader.leader_table());
         }
     }
     let ends = directors.into_iter().map(|director| {
@@ -106,7 +106,7 @@ fn follow(directors: &mut [Director<Told>], leader: &mut Director<Script>, is_do
         if !*is_done {
             director.follow(&leader.observer, leader.now());
             if director.is_stopped() {
-                director.finish_following(leader);
+                director.finish_following(leader.leader_table());
                 *is_done = true;
             }
         }
