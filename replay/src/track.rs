@@ -523,8 +523,9 @@ impl Tracker {
             self.holders.push(0);
             self.flows.len() as u32 - 1
         };
-        self.recent.put(way, place, 0);
         self.recent.put(way_back(packet), place, 1);
+        // Where both ends are one, both ways are, too, and the first side sends.
+        self.recent.put(way, place, 0);
         self.index.insert_unique(hash(packet), place, |_| 0);
         let first_check = self.retention.first_check(now.0);
         if first_check < u64::MAX {

@@ -209,6 +209,18 @@ fn both_ends_may_have_one_address() {
 }
 
 #[test]
+fn a_flow_of_an_end_with_itself_has_one_side() {
+    let mut tracker = Tracker::default();
+    for (time, flags) in (0..).zip([SYN, SYN | ACK, ACK, ACK]) {
+        let packet = tcp(CLIENT, CLIENT, flags, 1, 0);
+        assert_eq!(observe(&mut tracker, at(time), &packet).connection, 1);
+    }
+    let connection = &tracker.under_way()[0];
+    let packets = (connection.to_server.packets, connection.to_client.packets);
+    assert_eq!(packets, (4, 0));
+}
+
+#[test]
 fn a_udp_flow_ends_with_silence() {
     let mut tracker = Tracker::default();
     let query = packet(Protocol::Udp, CLIENT, SERVER, TcpFlags::empty());
