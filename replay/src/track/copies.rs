@@ -17,11 +17,13 @@ const UNIT_BITS: u32 = 10;
 const TIME_BITS: u32 = 24;
 const PRINT: u64 = u64::MAX >> TIME_BITS;
 /// With two packets in each of them, as much as a thirtieth of a core's second cache.
-const PLACES: usize = 1 << 12;
+const PLACES: usize = 1 << PLACE_BITS;
+const PLACE_BITS: u32 = 12;
 
 /// The packets of the last millisecond.
 pub(super) struct Copies {
-    /// By the lowest bits of the print: the latest packet, and the one before it.
+    /// By the highest bits of the print, which entries do not have: the latest packet, and the one
+    /// before it.
     recent: Vec<[u64; 2]>,
 }
 
@@ -51,7 +53,7 @@ impl Copies {
             rest ^ 0xbe54_66cf_34e9_0c6c,
         );
         let entry = now.0 >> UNIT_BITS << (64 - TIME_BITS) | print & PRINT;
-        let place = &mut self.recent[print as usize % PLACES];
+        let place = &mut self.recent[(print >> (u64::BITS - PLACE_BITS)) as usize];
         let [latest, other] = *place;
         *place = [entry, latest];
         let is_it = |other: u64| entry.wrapping_sub(other).rotate_left(TIME_BITS) < LATEST;

@@ -66,9 +66,16 @@ fn way_of(protocol: Protocol, from: (Address, u16), to: (Address, u16)) -> u64 {
         _ => 1 << 32,
     };
     let ports = u64::from(from.1) << 16 | u64::from(to.1) | protocol;
+    let words = |address: Address| {
+        let (high, low) = address.words();
+        fold(high ^ 0xa409_3822_299f_31d0, low ^ 0x082e_fa98_ec4e_6c89)
+    };
     // Of an IPv4 address only the last four bytes differ.
-    let ((one, two), (three, four)) = (from.0.words(), to.0.words());
-    let addresses = one.rotate_left(17) ^ two.rotate_left(32) ^ three.rotate_left(41) ^ four;
+    let addresses = if from.0.is_v4() && to.0.is_v4() {
+        from.0.words().1 << 32 ^ to.0.words().1
+    } else {
+        words(from.0).rotate_left(32) ^ words(to.0)
+    };
     fold(
         addresses ^ 0x243f_6a88_85a3_08d3,
         ports ^ 0x1319_8a2e_0370_7344,
