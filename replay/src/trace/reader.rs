@@ -296,12 +296,7 @@ impl Place {
             return;
         }
         match decoder.decode_fully(frame.link_type, frame.bytes, frame.original_length) {
-            Ok(packet) => {
-                self.clock = clock;
-                let head = Head::of(&frame, packet);
-                count_retimed(clock, &head, totals);
-                taker.take(clock, &head, FRAMES.then_some(&frame));
-            }
+            Ok(packet) => self.give::<FRAMES>(clock, &frame, packet, totals, taker),
             Err(skipped) => *totals.skipped.entry(skipped).or_default() += 1,
         }
     }

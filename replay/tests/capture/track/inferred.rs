@@ -27,6 +27,47 @@ fn copies_count_as_traffic_and_as_nothing_else() {
     assert_eq!(counted, [4, 2]);
 }
 
+/// Packets that were taken for copies: their prints, or their flows' hashes, had too much in common.
+#[test]
+fn what_only_looks_alike_in_part_is_no_copy() {
+    let microseconds = |count: u64| Timestamp(count * 1_000);
+    let (client, server) = ((0xc612_0009, 5_555), (0x0a00_0001, 80));
+    let one = tcp(client, server, TcpFlags::PSH | ACK, 14_849_921, 10);
+    let other = tcp(client, server, TcpFlags::PSH | ACK, 22_076_411, 10);
+    let segments = [identified(0xa873, one), identified(0xaf57, other)];
+    let syn = |from: u128, to: u128| {
+        let mut syn = tcp((0, 1_024), (0, 80), SYN, 7, 0);
+        syn.packet.source = Address(from);
+        syn.packet.destination = Address(to);
+        syn.tcp_acknowledgement = 0;
+        syn
+    };
+    let syns = [
+        syn(0x2001_0db8 << 96 | 1, 0x2001_0db8_0001 << 80 | 2),
+        syn(
+            0x2001_0db8 << 96 | 2,
+            0x2001_0db8_0001 << 80 | 0x3_0000_0002,
+        ),
+    ];
+    for mut packets in [segments, syns] {
+        let mut tracker = Tracker::default();
+        for packet in &mut packets {
+            if packet.payload_length > 0 {
+                packet.tcp_acknowledgement = 5_001;
+            }
+        }
+        // The second one's flow is known.
+        tracker.track(microseconds(0), &packets[1]);
+        tracker.track(microseconds(1_000_000), &packets[0]);
+        assert!(
+            tracker
+                .track(microseconds(1_000_100), &packets[1])
+                .is_some()
+        );
+        assert_eq!(tracker.inferred().copies, 0);
+    }
+}
+
 #[test]
 fn the_second_leg_of_a_director_is_left_out() {
     let (real_server, other) = ((0x0a01_0001, 8_080), (0x0a01_0002, 8_080));
