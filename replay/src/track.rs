@@ -288,7 +288,10 @@ impl Tracker {
                 }
                 return None;
             }
-            self.told.extend(self.tells.tell(place, flow, lasts));
+            // Among themselves, packets that may be held back come in any order.
+            if !holding::is_plain(decoded.packet.flags) {
+                self.told.extend(self.tells.tell(place, flow, lasts));
+            }
             holding::pass(flow, side, now, decoded);
         }
         Some(Observed {

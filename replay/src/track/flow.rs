@@ -103,6 +103,22 @@ const RESET: u32 = 16 << 16;
 const UNDER_WAY: u32 = 32 << 16;
 const SECOND_LEG: u32 = 64 << 16;
 
+/// What a FIN or RST adds to the bits.
+const fn closing(bits: u32, flags: TcpFlags, side: usize) -> u32 {
+    let is_reset = flags.contains(TcpFlags::RST);
+    let first = match (bits & (CLOSED_BY_FIN | CLOSED_BY_RESET), is_reset) {
+        (0, true) => CLOSED_BY_RESET,
+        (0, false) => CLOSED_BY_FIN,
+        _ => 0,
+    };
+    let reset = if is_reset { RESET } else { 0 };
+    let fin = match flags.contains(TcpFlags::FIN) {
+        true => of_side(side, SENT_FIN),
+        false => 0,
+    };
+    first | reset | fin
+}
+
 /// How long silence may last before a flow is forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -318,41 +334,48 @@ impl Flow {
     #[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
     fn take_flags(&mut self, decoded: &Decoded, side: usize) {
         let flags = decoded.packet.flags;
-        if flags.contains(TcpFlags::SYN) {
+        let is_syn = flags.contains(TcpFlags::SYN);
+        if is_syn {
             self.learn_ends(flags, side);
-        } else if !flags.contains(TcpFlags::RST) {
-            self.bits |= UNDER_WAY;
+        }
+        // Written once and as a whole: see the field.
+        let mut bits = self.bits;
+        if !is_syn && !flags.contains(TcpFlags::RST) {
+            bits |= UNDER_WAY;
         }
         // The first byte follows the number a SYN bears, so it can be told from any packet.
-        let before = u32::from(!flags.contains(TcpFlags::SYN));
-        self.learn_sequence(side, decoded.tcp_sequence.wrapping_sub(before));
+        let sequence = decoded.tcp_sequence.wrapping_sub(u32::from(!is_syn));
+        bits |= self.learn_sequence(side, sequence);
         if flags.contains(TcpFlags::ACK) {
-            self.learn_sequence(1 - side, decoded.tcp_acknowledgement.wrapping_sub(1));
+            let acknowledged = decoded.tcp_acknowledgement.wrapping_sub(1);
+            bits |= self.learn_sequence(1 - side, acknowledged);
         }
         match self.direction(side) {
             Direction::ToClient if flags.contains(TcpFlags::SYN | TcpFlags::ACK) => {
-                self.bits |= SYN_ACK_SEEN;
+                bits |= SYN_ACK_SEEN;
             }
             Direction::ToServer
                 if flags.contains(TcpFlags::ACK)
-                    && self.bits & SYN_ACK_SEEN != 0
+                    && bits & SYN_ACK_SEEN != 0
                     && self.basis == Basis::Syn =>
             {
-                self.bits |= ESTABLISHED;
+                bits |= ESTABLISHED;
             }
             _ => {}
         }
         if flags.intersects(TcpFlags::RST | TcpFlags::FIN) {
-            self.take_close(flags, side);
+            bits |= closing(bits, flags, side);
         }
+        self.bits = bits;
     }
 
+    /// The bit that says that the number is known.
     #[inline]
-    fn learn_sequence(&mut self, side: usize, initial: u32) {
+    fn learn_sequence(&mut self, side: usize, initial: u32) -> u32 {
         if !self.has(side, KNOWS_SEQUENCE) {
-            self.set(side, KNOWS_SEQUENCE);
             self.sides[side].initial_sequence = initial;
         }
+        of_side(side, KNOWS_SEQUENCE)
     }
 
     /// A plain packet of the side was passed on since the latest SYN, FIN or RST.
@@ -369,23 +392,6 @@ impl Flow {
     #[inline]
     pub(super) fn note_change(&mut self) {
         self.bits &= !(of_side(0, PASSED_PLAIN) | of_side(1, PASSED_PLAIN));
-    }
-
-    fn take_close(&mut self, flags: TcpFlags, side: usize) {
-        let is_reset = flags.contains(TcpFlags::RST);
-        if self.bits & (CLOSED_BY_FIN | CLOSED_BY_RESET) == 0 {
-            self.bits |= if is_reset {
-                CLOSED_BY_RESET
-            } else {
-                CLOSED_BY_FIN
-            };
-        }
-        if is_reset {
-            self.bits |= RESET;
-        }
-        if flags.contains(TcpFlags::FIN) {
-            self.set(side, SENT_FIN);
-        }
     }
 
     /// A SYN or SYN-ACK shows who is who, unless something as good did before.
