@@ -78,7 +78,7 @@ pub(crate) fn axis(time_scale: f64) -> Axis {
 
 /// Rows that are kept at most: beyond, every service decides what waits, be it quiet beside a busy
 /// one.
-const ROWS: usize = 4_096;
+const ROWS: usize = 512;
 
 /// What all runs have in common.
 pub(crate) struct Common<'a> {
@@ -206,7 +206,8 @@ impl Run {
             match event {
                 Event::Packet(packet) => self.take_packet(event, packet),
                 Event::Told(told) => {
-                    if !self.waits(self.feed.director.now(), event) {
+                    let now = self.feed.director.now();
+                    if self.waiting.is_unused() || !self.keeps(now, event) {
                         self.feed.take_told(told);
                     }
                 }
@@ -223,11 +224,6 @@ impl Run {
     }
 
     /// Whether an event waits with its connection for the first request of that.
-    #[inline]
-    fn waits(&mut self, now: Timestamp, event: &Event) -> bool {
-        !self.waiting.is_unused() && self.keeps(now, event)
-    }
-
     fn keeps(&mut self, now: Timestamp, event: &Event) -> bool {
         match self.waiting.keep(now, event) {
             Kept::Yes => true,

@@ -91,6 +91,13 @@ struct Sought {
     side: u32,
 }
 
+impl Sought {
+    const fn nowhere(way: u64) -> Self {
+        let (place, side) = (NOWHERE, 0);
+        Self { way, place, side }
+    }
+}
+
 /// The flows of the present.
 pub struct Tracker {
     flows: Vec<Flow>,
@@ -109,6 +116,8 @@ pub struct Tracker {
     legs: Legs,
     batch: u32,
     retention: Retention,
+    /// No silence that is not longer ends anything.
+    shortest_ns: u64,
     /// When [`Tracker::keep_time`] has something to do.
     due: u64,
     checks: Checks,
@@ -148,6 +157,7 @@ impl Tracker {
             legs: Legs::new(Vec::new()),
             batch: 0,
             retention,
+            shortest_ns: retention.shortest(),
             due: u64::MAX,
             checks: Checks::default(),
             holding,
@@ -156,11 +166,7 @@ impl Tracker {
             ended: Vec::new(),
             leaving: Vec::new(),
             last: NOWHERE,
-            sought: Sought {
-                way: 0,
-                place: NOWHERE,
-                side: 0,
-            },
+            sought: Sought::nowhere(0),
         }
     }
 
@@ -204,18 +210,26 @@ impl Tracker {
         reason = "handing the packet over in memory takes as long as all of this"
     )]
     pub(crate) fn hold(&mut self, now: Timestamp, decoded: &Decoded) -> bool {
-        let sought = self.seek(&decoded.packet);
-        let (place, side) = (sought.place, sought.side as usize);
+        let way = way(&decoded.packet);
+        self.sought = Sought::nowhere(way);
+        let Some((place, side)) = self.recent.find(way) else {
+            return false;
+        };
+        let Some(flow) = self.flows.get_mut(place as usize) else {
+            return false;
+        };
+        if !flow.is_from(side, &decoded.packet) {
+            return false;
+        }
+        // What its flags show, the plain packet before it did.
         if let Some(holding) = self.holding
             && now.0 < self.due
-            && let Some(flow) = self.flows.get_mut(place as usize)
-            && holding::is_plain(decoded.packet.flags)
-            && flow.is_routine(decoded, side)
             && holding.may_hold(flow, side, now, decoded)
+            && (decoded.payload_length == 0 || flow.has_responded())
         {
             flow.batch = self.batch;
             self.last = place;
-            if self.copies.is_copy(now, decoded, sought.way) {
+            if self.copies.is_copy(now, decoded, way) {
                 flow.count_copy(decoded, side);
                 self.inferred.copies += 1;
                 return true;
@@ -226,7 +240,11 @@ impl Tracker {
             }
             true
         } else {
-            self.sought = sought;
+            self.sought = Sought {
+                way,
+                place,
+                side: side as u32,
+            };
             false
         }
     }
@@ -248,7 +266,9 @@ impl Tracker {
         let Sought { way, place, side } = self.sought;
         let is_copy = is_its_own && self.copies.is_copy(now, decoded, way);
         let found = if place == NOWHERE {
-            self.look_up(&decoded.packet, way)
+            // A copy, here and below: what is pointed to would be in memory for all packets.
+            let packet = decoded.packet;
+            self.look_up(&packet, way)
         } else {
             Some((place, side as usize))
         };
@@ -263,13 +283,18 @@ impl Tracker {
         let begins = match found {
             Some((place, side)) => {
                 let flow = &self.flows[place as usize];
-                self.retention.is_over(flow, now) || flow.ends_before(decoded, side)
+                let silence = now.0.saturating_sub(flow.last());
+                let is_over = silence > self.shortest_ns && self.retention.is_over(flow, now);
+                is_over || flow.ends_before(decoded, side)
             }
             None => true,
         };
         let (place, side) = match found {
             Some(found) if !begins => found,
-            _ => (self.begin(now, is_its_own, decoded, way, found), 0),
+            _ => {
+                let decoded = *decoded;
+                (self.begin(now, is_its_own, &decoded, way, found), 0)
+            }
         };
         self.last = place;
         let flow = &mut self.flows[place as usize];
@@ -469,19 +494,18 @@ impl Tracker {
     }
 
     /// What is at hand of the packet's flow.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
     fn seek(&self, packet: &Packet) -> Sought {
         let way = way(packet);
-        if let Some((place, side)) = self.recent.find(way)
-            && let Some(flow) = self.flows.get(place as usize)
-            && flow.is_from(side, packet)
-        {
-            let side = side as u32;
-            return Sought { way, place, side };
+        let Some((place, side)) = self.recent.find(way) else {
+            return Sought::nowhere(way);
+        };
+        match self.flows.get(place as usize) {
+            Some(flow) if flow.is_from(side, packet) => {
+                let side = side as u32;
+                Sought { way, place, side }
+            }
+            _ => Sought::nowhere(way),
         }
-        let (place, side) = (NOWHERE, 0);
-        Sought { way, place, side }
     }
 
     #[inline(never)]

@@ -193,6 +193,7 @@ impl<O: Observer> Director<O> {
         }
     }
 
+    #[inline(never)]
     fn fire(&mut self) {
         while let Some((slot, due)) = self.connections.next_due(self.now) {
             self.expire(slot, due);

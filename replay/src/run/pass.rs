@@ -79,7 +79,7 @@ impl Run {
     /// A packet as it comes; `stands` is its time in the trace.
     #[inline]
     fn take_now(&mut self, event: &Event, packet: &TracePacket, stands: Timestamp) {
-        if self.waits(self.feed.at(packet.time), event) {
+        if !self.waiting.is_unused() && self.keeps(self.feed.at(packet.time), event) {
             return;
         }
         match self.pass(packet) {

@@ -63,6 +63,7 @@ pub(super) trait Take {
 }
 
 /// A packet that waits for its turn.
+#[derive(Clone, Copy)]
 pub(super) struct Head {
     pub(super) number: u64,
     pub(super) raw_time_ns: Option<u64>,
@@ -197,13 +198,13 @@ impl Reader {
         };
         let place = &mut self.place;
         loop {
-            if capture.at_hand(|frame| place.take::<FRAMES>(frame, decoder, totals, &mut taker)) {
+            if capture.at_hand(|frame| place.take::<FRAMES>(frame, &decoder, totals, &mut taker)) {
                 return Ok(true);
             }
             let Some(frame) = capture.next_frame()? else {
                 return Ok(false);
             };
-            if place.take_alone::<FRAMES>(frame, decoder, totals, &mut taker) {
+            if place.take_alone::<FRAMES>(frame, &decoder, totals, &mut taker) {
                 return Ok(true);
             }
         }
@@ -234,6 +235,32 @@ impl Reader {
     }
 }
 
+/// Of a frame, its number, its time, its link type, its length on the wire and its bytes: so it goes
+/// to where it is seldom needed. As a frame, the compiler has each of them in memory.
+type Parts<'a> = (u64, Option<u64>, u16, u32, &'a [u8]);
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "as `Capture::at_hand`")]
+fn parts<'a>(frame: &Frame<'a>) -> Parts<'a> {
+    (
+        frame.number,
+        frame.time_ns,
+        frame.link_type,
+        frame.original_length,
+        frame.bytes,
+    )
+}
+
+fn put_together((number, time_ns, link_type, original_length, bytes): Parts<'_>) -> Frame<'_> {
+    Frame {
+        number,
+        time_ns,
+        link_type,
+        original_length,
+        bytes,
+    }
+}
+
 /// Of a frame, its link type, its length on the wire and its time.
 type Counted = (u16, u32, Option<u64>);
 
@@ -249,7 +276,7 @@ impl Place {
     fn take<const FRAMES: bool>(
         &mut self,
         frame: Frame<'_>,
-        decoder: Decoder,
+        decoder: &Decoder,
         totals: &mut Totals,
         taker: &mut impl Take,
     ) -> bool {
@@ -257,14 +284,32 @@ impl Place {
         // Clamped per capture, the merged sequence cannot go back either.
         let clock = self.clock.max(Timestamp(time));
         if !taker.fits(clock) {
-            return self.wait::<FRAMES>(clock, frame, decoder, totals);
+            return self.wait::<FRAMES>(clock, parts(&frame), decoder, totals);
         }
         self.count(counted(&frame), totals);
+        let parts = parts(&frame);
         match Decoder::decode_commonest(frame.link_type, frame.bytes) {
-            Some(packet) => self.give::<FRAMES>(clock, &frame, packet, totals, taker),
-            None => self.take_other::<FRAMES>(clock, frame, decoder, totals, taker),
+            Some(packet) if taker.hold(clock, frame.time_ns, &packet) => self.clock = clock,
+            Some(_) => self.pass_commonest::<FRAMES>(clock, parts, totals, taker),
+            None => self.take_other::<FRAMES>(clock, parts, decoder, totals, taker),
         }
         false
+    }
+
+    /// Gives a packet that was offered and is not held. It is decoded again: to keep at hand all that
+    /// only these packets need would take as long for each of the others.
+    #[inline(never)]
+    fn pass_commonest<const FRAMES: bool>(
+        &mut self,
+        clock: Timestamp,
+        parts: Parts<'_>,
+        totals: &mut Totals,
+        taker: &mut impl Take,
+    ) {
+        let frame = put_together(parts);
+        if let Some(packet) = Decoder::decode_commonest(frame.link_type, frame.bytes) {
+            self.pass::<FRAMES>(clock, &frame, packet, totals, taker);
+        }
     }
 
     /// [`Place::take`] of a frame that was not at hand.
@@ -272,7 +317,7 @@ impl Place {
     fn take_alone<const FRAMES: bool>(
         &mut self,
         frame: Frame<'_>,
-        decoder: Decoder,
+        decoder: &Decoder,
         totals: &mut Totals,
         taker: &mut impl Take,
     ) -> bool {
@@ -284,11 +329,12 @@ impl Place {
     fn take_other<const FRAMES: bool>(
         &mut self,
         clock: Timestamp,
-        frame: Frame<'_>,
-        decoder: Decoder,
+        parts: Parts<'_>,
+        decoder: &Decoder,
         totals: &mut Totals,
         taker: &mut impl Take,
     ) {
+        let frame = put_together(parts);
         // Each way has its own packet, taken where it lies: a copy would wait for what has just been
         // written.
         if let Some(packet) = decoder.decode_plain(frame.link_type, frame.bytes) {
@@ -311,12 +357,28 @@ impl Place {
         totals: &mut Totals,
         taker: &mut impl Take,
     ) {
-        self.clock = clock;
-        if !taker.hold(clock, frame.time_ns, &packet) {
-            let head = Head::of(frame, packet);
-            count_retimed(clock, &head, totals);
-            taker.pass(clock, &head, FRAMES.then_some(frame));
+        if taker.hold(clock, frame.time_ns, &packet) {
+            self.clock = clock;
+        } else {
+            self.pass::<FRAMES>(clock, frame, packet, totals, taker);
         }
+    }
+
+    /// Gives a packet that was offered and is not held.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as `Capture::at_hand`")]
+    fn pass<const FRAMES: bool>(
+        &mut self,
+        clock: Timestamp,
+        frame: &Frame<'_>,
+        packet: Decoded,
+        totals: &mut Totals,
+        taker: &mut impl Take,
+    ) {
+        self.clock = clock;
+        let head = Head::of(frame, packet);
+        count_retimed(clock, &head, totals);
+        taker.pass(clock, &head, FRAMES.then_some(frame));
     }
 
     /// Keeps the packet of a frame that does not fit; false where there is none in it.
@@ -325,10 +387,11 @@ impl Place {
     fn wait<const FRAMES: bool>(
         &mut self,
         clock: Timestamp,
-        frame: Frame<'_>,
-        decoder: Decoder,
+        parts: Parts<'_>,
+        decoder: &Decoder,
         totals: &mut Totals,
     ) -> bool {
+        let frame = put_together(parts);
         match decoder.decode(frame.link_type, frame.bytes, frame.original_length) {
             Ok(packet) => {
                 // What waits is counted when it is taken.

@@ -74,7 +74,9 @@ impl Take for Taker<'_> {
             pass(self.tracker, self.batch, (clock, self.given), head);
             *self.now = clock;
         } else {
-            self.take(clock, head, frame);
+            // A copy: what is pointed to would be in memory for all packets.
+            let head = *head;
+            self.take(clock, &head, frame);
         }
     }
 
@@ -132,7 +134,8 @@ pub(super) fn track(
 }
 
 /// [`track`] of a packet that bears its time and that the tracker did not hold back.
-#[inline(never)]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
 fn pass(tracker: &mut Tracker, batch: &mut Vec<Event>, place: (Timestamp, u32), head: &Head) {
     let observed = tracker.pass(place.0, true, &head.decoded);
     note(tracker, &mut None, batch, place, head, observed);

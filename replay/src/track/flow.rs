@@ -19,6 +19,7 @@ pub(super) struct Flow {
     addresses: [(u64, u64); 2],
     ports: [u16; 2],
     pub(super) protocol: Protocol,
+    kind: Kind,
     basis: Basis,
     /// Which end is the client.
     client: u8,
@@ -31,7 +32,33 @@ pub(super) struct Flow {
     first: u64,
     /// When the client first sent data; once [`RESPONDED`], how long the first response took.
     first_request: u64,
+    /// The number of the first byte that each side sent, where it is known.
+    initial_sequences: [u32; 2],
+    /// The earlier one of both sides' [`Side::told`].
+    fresh_since: u64,
     pub(super) sides: [Side; 2],
+}
+
+/// What tells at once that a packet is of another flow, or leaves little to compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// No packet is of it: the flow is forgotten.
+    None,
+    /// TCP over IPv4: protocol and upper halves of the addresses are the same.
+    Commonest,
+    Other,
+}
+
+impl Kind {
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
+    fn of(packet: &Packet) -> Self {
+        let is_v4 = packet.source.is_v4() && packet.destination.is_v4();
+        match packet.protocol {
+            Protocol::Tcp if is_v4 => Self::Commonest,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// What one end sent.
@@ -43,11 +70,10 @@ pub(super) struct Side {
     /// Time of its latest packet.
     pub(super) last: u64,
     /// Time of its latest packet that was passed on or told of, of any connection on the flow.
-    pub(super) told: u64,
+    told: u64,
     /// Held back since.
     pub(super) held_packets: u32,
     pub(super) held_bytes: u32,
-    initial_sequence: u32,
 }
 
 impl Side {
@@ -59,19 +85,7 @@ impl Side {
         told: NEVER,
         held_packets: 0,
         held_bytes: 0,
-        initial_sequence: 0,
     };
-
-    /// Whether anything of it was passed on, and the latest less than so long ago.
-    #[inline]
-    pub(super) const fn is_fresh(&self, now: Timestamp, limit_ns: u64) -> bool {
-        self.told != NEVER && now.0 - self.told < limit_ns
-    }
-
-    #[inline]
-    pub(super) const fn never_sent(&self) -> bool {
-        self.told == NEVER
-    }
 
     const fn traffic(&self) -> Traffic {
         Traffic {
@@ -142,6 +156,7 @@ impl Flow {
             addresses: [packet.source.words(), packet.destination.words()],
             ports: [packet.source_port, packet.destination_port],
             protocol: packet.protocol,
+            kind: Kind::of(packet),
             basis,
             client,
             bits: 0,
@@ -149,6 +164,8 @@ impl Flow {
             number,
             first: now.0,
             first_request: NEVER,
+            initial_sequences: [0; 2],
+            fresh_since: NEVER,
             sides: [Side::INITIAL; 2],
         }
     }
@@ -166,9 +183,18 @@ impl Flow {
             batch: self.batch,
             ..Self::begin(number, now, packet)
         };
-        for (side, told) in self.sides.iter_mut().zip(told) {
-            side.told = told;
+        for (side, told) in told.into_iter().enumerate() {
+            self.note_told(side, told);
         }
+    }
+
+    /// The latest packet of a side that was passed on or told of came then.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
+    pub(super) fn note_told(&mut self, side: usize, at: u64) {
+        self.sides[side].told = at;
+        // Never is later than any time.
+        self.fresh_since = at.min(self.sides[1 - side].told);
     }
 
     #[inline]
@@ -188,6 +214,7 @@ impl Flow {
 
     pub(super) const fn set_forgotten(&mut self) {
         self.number = FORGOTTEN;
+        self.kind = Kind::None;
     }
 
     /// What this flow carries now is the second leg of a connection; whether that is news.
@@ -226,11 +253,18 @@ impl Flow {
         from.last = now.0;
     }
 
-    /// Whether a packet that may be held back shows nothing that an earlier one from its side has
-    /// not shown. What its flags show, the plain packet before it did.
+    /// Whether a plain packet from `side` is one of many: one like it was passed on since the latest
+    /// SYN, FIN or RST, and each side that sends is no longer than `limit_ns` ago told of.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
+    pub(super) const fn is_routine(&self, side: usize, now: Timestamp, limit_ns: u64) -> bool {
+        self.has(side, PASSED_PLAIN) & (now.0 < self.fresh_since.saturating_add(limit_ns))
+    }
+
+    /// Whether the first response came.
     #[inline]
-    pub(super) const fn is_routine(&self, decoded: &Decoded, side: usize) -> bool {
-        self.passed_plain(side) && (decoded.payload_length == 0 || self.has(0, RESPONDED))
+    pub(super) const fn has_responded(&self) -> bool {
+        self.has(0, RESPONDED)
     }
 
     pub(super) fn ends(&self) -> [(Address, u16); 2] {
@@ -250,12 +284,18 @@ impl Flow {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
     pub(super) fn is_from(&self, side: usize, packet: &Packet) -> bool {
-        self.protocol == packet.protocol
+        let kind = Kind::of(packet);
+        let (from, to) = (self.addresses[side], self.addresses[1 - side]);
+        let (source, destination) = (packet.source.words(), packet.destination.words());
+        let is_alike = || {
+            self.protocol == packet.protocol && from.0 == source.0 && to.0 == destination.0
+        };
+        self.kind == kind
+            && from.1 == source.1
+            && to.1 == destination.1
             && self.ports[side] == packet.source_port
             && self.ports[1 - side] == packet.destination_port
-            && self.addresses[side] == packet.source.words()
-            && self.addresses[1 - side] == packet.destination.words()
-            && self.number != FORGOTTEN
+            && (kind == Kind::Commonest || is_alike())
     }
 
     /// Time of the connection's first packet.
@@ -282,7 +322,7 @@ impl Flow {
         self.protocol == Protocol::Tcp
             && is_syn(decoded.packet.flags)
             && self.has(side, KNOWS_SEQUENCE)
-            && self.sides[side].initial_sequence != decoded.tcp_sequence
+            && self.initial_sequences[side] != decoded.tcp_sequence
     }
 
     /// Takes in a packet from `side`: its direction, and whether it is the first response.
@@ -373,17 +413,12 @@ impl Flow {
     #[inline]
     fn learn_sequence(&mut self, side: usize, initial: u32) -> u32 {
         if !self.has(side, KNOWS_SEQUENCE) {
-            self.sides[side].initial_sequence = initial;
+            self.initial_sequences[side] = initial;
         }
         of_side(side, KNOWS_SEQUENCE)
     }
 
     /// A plain packet of the side was passed on since the latest SYN, FIN or RST.
-    #[inline]
-    pub(super) const fn passed_plain(&self, side: usize) -> bool {
-        self.has(side, PASSED_PLAIN)
-    }
-
     #[inline]
     pub(super) fn note_plain(&mut self, side: usize) {
         self.set(side, PASSED_PLAIN);

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use equipoise_core::{FlowId, Packet, Protocol, Quiet, QuietSide, TcpFlags, Timestamp};
+use equipoise_core::{FlowId, Packet, Quiet, QuietSide, TcpFlags, Timestamp};
 
 use super::Told;
 use super::flow::Flow;
@@ -51,12 +51,9 @@ impl Holding {
         now: Timestamp,
         decoded: &Decoded,
     ) -> bool {
-        let (from, other) = (&flow.sides[side], &flow.sides[1 - side]);
-        flow.protocol == Protocol::Tcp
-            && is_plain(decoded.packet.flags)
-            && flow.passed_plain(side)
-            && from.is_fresh(now, self.half_ns)
-            && (other.is_fresh(now, self.half_ns) || other.never_sent())
+        let from = &flow.sides[side];
+        is_plain(decoded.packet.flags)
+            && flow.is_routine(side, now, self.half_ns)
             && from.held_bytes <= u32::MAX - decoded.packet.length
             && from.held_packets < u32::MAX
     }
@@ -80,23 +77,23 @@ pub(super) fn pass(flow: &mut Flow, side: usize, now: Timestamp, decoded: &Decod
     } else {
         flow.note_change();
     }
-    flow.sides[side].told = now.0;
+    flow.note_told(side, now.0);
 }
 
 #[inline(never)]
 fn sum_up(place: u32, flow: &mut Flow, last: [u64; 2]) -> Told {
-    let [mut quiet, mut other] = [0, 1].map(|side| {
-        let (side, last) = (&mut flow.sides[side], last[side]);
+    let [mut quiet, mut other] = [0, 1].map(|place| {
+        let (side, last) = (&mut flow.sides[place], last[place]);
         let told = QuietSide {
             packets: u64::from(side.held_packets),
             bytes: u64::from(side.held_bytes),
             last: Timestamp(last),
         };
-        if side.held_packets > 0 {
-            side.told = last;
-        }
         side.held_packets = 0;
         side.held_bytes = 0;
+        if told.packets > 0 {
+            flow.note_told(place, last);
+        }
         told
     });
     let [mut low, mut high] = flow.ends();

@@ -57,10 +57,8 @@ impl Retention {
     }
 
     /// Whether a flow has been silent for so long that its connection is over.
-    #[inline]
     pub(super) fn is_over(&self, flow: &Flow, now: Timestamp) -> bool {
-        let silence = now.0.saturating_sub(flow.last());
-        silence > self.shortest() && silence > self.silence(flow)
+        now.0.saturating_sub(flow.last()) > self.silence(flow)
     }
 
     /// The time until which its connection is not over if it stays silent.
