@@ -27,7 +27,7 @@ use crate::decode::Decoded;
 use copies::Copies;
 use flow::{FORGOTTEN, Flow};
 use holding::Tells;
-use legs::{Leg, Legs, Place};
+use legs::{Leg, Legs, Numbers, Place};
 use recent::{Recent, way, way_back};
 use retention::Checks;
 
@@ -292,8 +292,9 @@ impl Tracker {
         let (place, side) = match found {
             Some(found) if !begins => found,
             _ => {
-                let decoded = *decoded;
-                (self.begin(now, is_its_own, &decoded, way, found), 0)
+                let (packet, numbers) = (decoded.packet, Numbers::of(decoded));
+                let numbers = is_its_own.then_some(numbers);
+                (self.begin(now, &packet, numbers, way, found), 0)
             }
         };
         self.last = place;
@@ -332,26 +333,26 @@ impl Tracker {
         })
     }
 
-    /// A connection begins, on the flow that was found or on a new one; the place of the flow.
+    /// A connection begins, on the flow that was found or on a new one; the place of the flow. With
+    /// `numbers` it may be a leg of another.
     #[inline(never)]
     fn begin(
         &mut self,
         now: Timestamp,
-        has_legs: bool,
-        decoded: &Decoded,
+        packet: &Packet,
+        numbers: Option<Numbers>,
         way: u64,
         found: Option<(u32, usize)>,
     ) -> u32 {
-        let packet = &decoded.packet;
         self.connections += 1;
         self.tcp_connections += u64::from(packet.protocol == Protocol::Tcp);
         // Before the flow is written, for the look-up not to wait until that has reached memory.
-        let leg = if has_legs {
+        let leg = if let Some(numbers) = numbers {
             let next = self.free.last().copied();
             let place = found.map(|(place, _)| place).or(next);
             let place = place.unwrap_or(self.flows.len() as u32);
             let connection = Place(place, self.connections);
-            self.legs.begin(now, decoded, connection)
+            self.legs.begin(now, packet, numbers, connection)
         } else {
             Leg::First
         };

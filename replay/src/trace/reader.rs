@@ -54,16 +54,18 @@ pub(super) struct Place {
 pub(super) trait Take {
     /// Whether a packet of that time may be given now.
     fn fits(&self, clock: Timestamp) -> bool;
-    /// Takes a packet that fits before it is written down, if nobody else has to look at it.
-    fn hold(&mut self, clock: Timestamp, raw_time_ns: Option<u64>, packet: &Decoded) -> bool;
-    /// Takes a packet that was not taken so, right after that.
-    fn pass(&mut self, clock: Timestamp, head: &Head, frame: Option<&Frame<'_>>);
+    /// Whether nothing but the tracker looks at a packet that fits: then it is offered to [`Take::hold`],
+    /// and to [`Take::pass`] right after that if it was not taken. All others go to [`Take::take`].
+    fn is_brief(&self, clock: Timestamp, raw_time_ns: Option<u64>) -> bool;
+    /// Takes the packet if it is held back.
+    fn hold(&mut self, clock: Timestamp, packet: &Decoded) -> bool;
+    /// Takes the packet, by its number in the capture.
+    fn pass(&mut self, clock: Timestamp, number: u64, packet: &Decoded);
     /// Takes any packet that fits.
     fn take(&mut self, clock: Timestamp, head: &Head, frame: Option<&Frame<'_>>);
 }
 
 /// A packet that waits for its turn.
-#[derive(Clone, Copy)]
 pub(super) struct Head {
     pub(super) number: u64,
     pub(super) raw_time_ns: Option<u64>,
@@ -288,10 +290,14 @@ impl Place {
         }
         self.count(counted(&frame), totals);
         let parts = parts(&frame);
+        if !taker.is_brief(clock, frame.time_ns) {
+            self.take_whole::<FRAMES>(clock, parts, decoder, totals, taker);
+            return false;
+        }
         match Decoder::decode_commonest(frame.link_type, frame.bytes) {
-            Some(packet) if taker.hold(clock, frame.time_ns, &packet) => self.clock = clock,
-            Some(_) => self.pass_commonest::<FRAMES>(clock, parts, totals, taker),
-            None => self.take_other::<FRAMES>(clock, parts, decoder, totals, taker),
+            Some(packet) if taker.hold(clock, &packet) => self.clock = clock,
+            Some(_) => self.pass_commonest(clock, parts, taker),
+            None => self.take_other(clock, parts, decoder, totals, taker),
         }
         false
     }
@@ -299,16 +305,33 @@ impl Place {
     /// Gives a packet that was offered and is not held. It is decoded again: to keep at hand all that
     /// only these packets need would take as long for each of the others.
     #[inline(never)]
-    fn pass_commonest<const FRAMES: bool>(
+    fn pass_commonest(&mut self, clock: Timestamp, parts: Parts<'_>, taker: &mut impl Take) {
+        let frame = put_together(parts);
+        if let Some(packet) = Decoder::decode_commonest(frame.link_type, frame.bytes) {
+            self.clock = clock;
+            taker.pass(clock, frame.number, &packet);
+        }
+    }
+
+    /// [`Place::take`] of a packet that somebody looks at besides the tracker.
+    #[inline(never)]
+    fn take_whole<const FRAMES: bool>(
         &mut self,
         clock: Timestamp,
         parts: Parts<'_>,
+        decoder: &Decoder,
         totals: &mut Totals,
         taker: &mut impl Take,
     ) {
         let frame = put_together(parts);
-        if let Some(packet) = Decoder::decode_commonest(frame.link_type, frame.bytes) {
-            self.pass::<FRAMES>(clock, &frame, packet, totals, taker);
+        match decoder.decode(frame.link_type, frame.bytes, frame.original_length) {
+            Ok(packet) => {
+                self.clock = clock;
+                let head = Head::of(&frame, packet);
+                count_retimed(clock, &head, totals);
+                taker.take(clock, &head, FRAMES.then_some(&frame));
+            }
+            Err(skipped) => *totals.skipped.entry(skipped).or_default() += 1,
         }
     }
 
@@ -326,7 +349,7 @@ impl Place {
 
     /// [`Place::take`] of what is not of the commonest kind.
     #[inline(never)]
-    fn take_other<const FRAMES: bool>(
+    fn take_other(
         &mut self,
         clock: Timestamp,
         parts: Parts<'_>,
@@ -338,47 +361,22 @@ impl Place {
         // Each way has its own packet, taken where it lies: a copy would wait for what has just been
         // written.
         if let Some(packet) = decoder.decode_plain(frame.link_type, frame.bytes) {
-            self.give::<FRAMES>(clock, &frame, packet, totals, taker);
+            self.give(clock, frame.number, &packet, taker);
             return;
         }
         match decoder.decode_fully(frame.link_type, frame.bytes, frame.original_length) {
-            Ok(packet) => self.give::<FRAMES>(clock, &frame, packet, totals, taker),
+            Ok(packet) => self.give(clock, frame.number, &packet, taker),
             Err(skipped) => *totals.skipped.entry(skipped).or_default() += 1,
         }
     }
 
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "as `Capture::at_hand`")]
-    fn give<const FRAMES: bool>(
-        &mut self,
-        clock: Timestamp,
-        frame: &Frame<'_>,
-        packet: Decoded,
-        totals: &mut Totals,
-        taker: &mut impl Take,
-    ) {
-        if taker.hold(clock, frame.time_ns, &packet) {
-            self.clock = clock;
-        } else {
-            self.pass::<FRAMES>(clock, frame, packet, totals, taker);
-        }
-    }
-
-    /// Gives a packet that was offered and is not held.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "as `Capture::at_hand`")]
-    fn pass<const FRAMES: bool>(
-        &mut self,
-        clock: Timestamp,
-        frame: &Frame<'_>,
-        packet: Decoded,
-        totals: &mut Totals,
-        taker: &mut impl Take,
-    ) {
+    fn give(&mut self, clock: Timestamp, number: u64, packet: &Decoded, taker: &mut impl Take) {
         self.clock = clock;
-        let head = Head::of(frame, packet);
-        count_retimed(clock, &head, totals);
-        taker.pass(clock, &head, FRAMES.then_some(frame));
+        if !taker.hold(clock, packet) {
+            taker.pass(clock, number, packet);
+        }
     }
 
     /// Keeps the packet of a frame that does not fit; false where there is none in it.

@@ -20,11 +20,15 @@ impl Take for Leave {
         false
     }
 
-    fn hold(&mut self, _clock: Timestamp, _raw_time_ns: Option<u64>, _packet: &Decoded) -> bool {
+    fn is_brief(&self, _clock: Timestamp, _raw_time_ns: Option<u64>) -> bool {
         false
     }
 
-    fn pass(&mut self, _clock: Timestamp, _head: &Head, _frame: Option<&Frame<'_>>) {}
+    fn hold(&mut self, _clock: Timestamp, _packet: &Decoded) -> bool {
+        false
+    }
+
+    fn pass(&mut self, _clock: Timestamp, _number: u64, _packet: &Decoded) {}
 
     fn take(&mut self, _clock: Timestamp, _head: &Head, _frame: Option<&Frame<'_>>) {}
 }
@@ -56,9 +60,14 @@ impl Take for Taker<'_> {
 
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
-    fn hold(&mut self, clock: Timestamp, raw_time_ns: Option<u64>, packet: &Decoded) -> bool {
-        let bears_clock = raw_time_ns == Some(clock.0);
-        let is_held = self.asks_nothing && bears_clock && self.tracker.hold(clock, packet);
+    fn is_brief(&self, clock: Timestamp, raw_time_ns: Option<u64>) -> bool {
+        self.asks_nothing && raw_time_ns == Some(clock.0)
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
+    fn hold(&mut self, clock: Timestamp, packet: &Decoded) -> bool {
+        let is_held = self.tracker.hold(clock, packet);
         if is_held {
             *self.read += 1;
             *self.now = clock;
@@ -68,16 +77,18 @@ impl Take for Taker<'_> {
 
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
-    fn pass(&mut self, clock: Timestamp, head: &Head, frame: Option<&Frame<'_>>) {
-        if self.asks_nothing && head.is_at(clock) {
-            *self.read += 1;
-            pass(self.tracker, self.batch, (clock, self.given), head);
-            *self.now = clock;
-        } else {
-            // A copy: what is pointed to would be in memory for all packets.
-            let head = *head;
-            self.take(clock, &head, frame);
-        }
+    fn pass(&mut self, clock: Timestamp, number: u64, packet: &Decoded) {
+        *self.read += 1;
+        *self.now = clock;
+        let observed = self.tracker.pass(clock, true, packet);
+        let told = (number, Some(clock.0), packet);
+        write(
+            self.tracker,
+            self.batch,
+            (clock, self.given),
+            told,
+            observed,
+        );
     }
 
     #[inline(never)]
@@ -133,30 +144,34 @@ pub(super) fn track(
     note(tracker, seen, batch, place, head, observed);
 }
 
-/// [`track`] of a packet that bears its time and that the tracker did not hold back.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
-fn pass(tracker: &mut Tracker, batch: &mut Vec<Event>, place: (Timestamp, u32), head: &Head) {
-    let observed = tracker.pass(place.0, true, &head.decoded);
-    note(tracker, &mut None, batch, place, head, observed);
-}
-
 /// Writes down what the tracker says of a packet.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
 fn note(
     tracker: &mut Tracker,
     seen: &mut Option<Vec<Seen>>,
     batch: &mut Vec<Event>,
-    (time, capture): (Timestamp, u32),
+    place: (Timestamp, u32),
     head: &Head,
+    observed: Option<Observed>,
+) {
+    if let Some(seen) = seen {
+        seen.extend(Seen::of(tracker, observed, place, head));
+    }
+    let packet = (head.number, head.raw_time_ns, &head.decoded);
+    write(tracker, batch, place, packet, observed);
+}
+
+/// Writes down what happened by a packet at a place in time and a capture: of number and time there.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
+fn write(
+    tracker: &mut Tracker,
+    batch: &mut Vec<Event>,
+    (time, capture): (Timestamp, u32),
+    (number, raw_time_ns, decoded): (u64, Option<u64>, &Decoded),
     observed: Option<Observed>,
 ) {
     if tracker.has_told() {
         batch.extend(tracker.told().map(Event::Told));
-    }
-    if let Some(seen) = seen {
-        seen.extend(Seen::of(tracker, observed, (time, capture), head));
     }
     if let Some(observed) = observed {
         // With room made before, the packet is put together where it will lie.
@@ -166,16 +181,16 @@ fn note(
         if batch.len() < batch.capacity() {
             batch.push(Event::Packet(TracePacket {
                 capture,
-                number: head.number,
+                number,
                 time,
-                raw_time_ns: head.raw_time_ns,
+                raw_time_ns,
                 // As a whole it would be copied twice, and read again before it has reached memory.
                 packet: Packet {
                     mark: 0,
-                    ..head.decoded.packet
+                    ..decoded.packet
                 },
                 observed,
-                payload_length: head.decoded.payload_length,
+                payload_length: decoded.payload_length,
             }));
         }
     }

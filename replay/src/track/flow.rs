@@ -287,9 +287,8 @@ impl Flow {
         let kind = Kind::of(packet);
         let (from, to) = (self.addresses[side], self.addresses[1 - side]);
         let (source, destination) = (packet.source.words(), packet.destination.words());
-        let is_alike = || {
-            self.protocol == packet.protocol && from.0 == source.0 && to.0 == destination.0
-        };
+        let is_alike =
+            || self.protocol == packet.protocol && from.0 == source.0 && to.0 == destination.0;
         self.kind == kind
             && from.1 == source.1
             && to.1 == destination.1
