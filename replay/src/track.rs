@@ -20,6 +20,8 @@ pub(crate) use holding::is_plain;
 pub use retention::Retention;
 pub use survey::{EndpointCount, Endpoints};
 
+use std::collections::VecDeque;
+
 use equipoise_core::{FlowId, Packet, Protocol, Quiet, ServiceKey, TcpFlags, Timestamp};
 use hashbrown::HashTable;
 
@@ -101,7 +103,8 @@ impl Sought {
 /// The flows of the present.
 pub struct Tracker {
     flows: Vec<Flow>,
-    free: Vec<u32>,
+    /// Those to use again, the longest free first: so neighbours are of one time.
+    free: VecDeque<u32>,
     /// Their places in `flows`, never iterated. What is forgotten stays until it is made again: to
     /// take it out each time would be two more looks at memory that is in no cache.
     index: HashTable<u32>,
@@ -146,7 +149,7 @@ impl Tracker {
         let holding = holding.map(|holding| holding.at_most(retention.shortest()));
         Self {
             flows: Vec::new(),
-            free: Vec::new(),
+            free: VecDeque::new(),
             index: HashTable::new(),
             recent: Recent::default(),
             holders: Vec::new(),
@@ -211,42 +214,38 @@ impl Tracker {
     )]
     pub(crate) fn hold(&mut self, now: Timestamp, decoded: &Decoded) -> bool {
         let way = way(&decoded.packet);
-        self.sought = Sought::nowhere(way);
-        let Some((place, side)) = self.recent.find(way) else {
-            return false;
-        };
-        let Some(flow) = self.flows.get_mut(place as usize) else {
-            return false;
-        };
-        if !flow.is_from(side, &decoded.packet) {
-            return false;
-        }
-        // What its flags show, the plain packet before it did.
-        if let Some(holding) = self.holding
-            && now.0 < self.due
-            && holding.may_hold(flow, side, now, decoded)
-            && (decoded.payload_length == 0 || flow.has_responded())
+        let mut sought = Sought::nowhere(way);
+        if let Some((place, side)) = self.recent.find(way)
+            && let Some(flow) = self.flows.get_mut(place as usize)
+            && flow.is_from(side, &decoded.packet)
         {
-            flow.batch = self.batch;
-            self.last = place;
-            if self.copies.is_copy(now, decoded, way) {
-                flow.count_copy(decoded, side);
-                self.inferred.copies += 1;
+            // What its flags show, the plain packet before it did.
+            if let Some(holding) = self.holding
+                && now.0 < self.due
+                && holding.may_hold(flow, side, now, decoded)
+                && (decoded.payload_length == 0 || flow.has_responded())
+            {
+                flow.batch = self.batch;
+                self.last = place;
+                if self.copies.is_copy(now, decoded, way) {
+                    flow.count_copy(decoded, side);
+                    self.inferred.copies += 1;
+                    return true;
+                }
+                flow.count(now, decoded, side);
+                if holding::hold(flow, side, decoded) {
+                    self.tell_later(now, holding, place);
+                }
                 return true;
             }
-            flow.count(now, decoded, side);
-            if holding::hold(flow, side, decoded) {
-                self.tell_later(now, holding, place);
-            }
-            true
-        } else {
-            self.sought = Sought {
+            sought = Sought {
                 way,
                 place,
                 side: side as u32,
             };
-            false
         }
+        self.sought = sought;
+        false
     }
 
     /// What [`Tracker::track_at`] does with a packet that [`Tracker::hold`] did not take in, right
@@ -348,7 +347,7 @@ impl Tracker {
         self.tcp_connections += u64::from(packet.protocol == Protocol::Tcp);
         // Before the flow is written, for the look-up not to wait until that has reached memory.
         let leg = if let Some(numbers) = numbers {
-            let next = self.free.last().copied();
+            let next = self.free.front().copied();
             let place = found.map(|(place, _)| place).or(next);
             let place = place.unwrap_or(self.flows.len() as u32);
             let connection = Place(place, self.connections);
@@ -444,7 +443,8 @@ impl Tracker {
     fn places(&self) -> Vec<u32> {
         let all = self.flows.iter().map(Flow::number).zip(0..);
         let mut places: Vec<(u64, u32)> = all.filter(|&(number, _)| number != FORGOTTEN).collect();
-        places.sort_unstable();
+        // Stable, since it makes use of what is in order already.
+        places.sort();
         places.into_iter().map(|(_, place)| place).collect()
     }
 
@@ -543,7 +543,7 @@ impl Tracker {
             self.make_index();
         }
         let flow = Flow::begin(self.connections, now, packet);
-        let place = if let Some(place) = self.free.pop() {
+        let place = if let Some(place) = self.free.pop_front() {
             self.flows[place as usize] = flow;
             place
         } else {
@@ -606,7 +606,7 @@ impl Tracker {
             self.told.extend(self.tells.tell(place, flow, lasts));
             self.ended.push(flow.connection());
             flow.set_forgotten();
-            self.free.push(place);
+            self.free.push_back(place);
         }
     }
 }

@@ -78,7 +78,16 @@ impl ServiceTable {
         self.port_bits = ports.iter().fold(0, |bits, &port| bits | port_bit(port));
     }
 
+    #[inline]
     pub(crate) fn find(&self, packet: &Packet, unprivileged_from: u16) -> Option<ServiceIndex> {
+        let is_any_port = self.has_ftp || self.has_port_0 || packet.mark != 0;
+        if !is_any_port && self.port_bits & port_bit(packet.destination_port) == 0 {
+            return None;
+        }
+        self.look_up(packet, unprivileged_from)
+    }
+
+    fn look_up(&self, packet: &Packet, unprivileged_from: u16) -> Option<ServiceIndex> {
         let Packet {
             protocol,
             destination,
@@ -97,9 +106,6 @@ impl ServiceTable {
             }
         }
         let at = |port| {
-            if self.port_bits & port_bit(port) == 0 {
-                return None;
-            }
             match self.last.get() {
                 Some((of, address, at, index))
                     if of == protocol && address == destination && at == port =>

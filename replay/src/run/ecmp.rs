@@ -92,6 +92,7 @@ impl Ecmp {
     }
 
     /// Lets the director that the packet goes to take its turn, and hear what others know of it.
+    #[inline(never)]
     pub(super) fn route(&mut self, feed: &mut Feed<Recorder>, packet: &TracePacket) {
         let flow = packet.observed.flow;
         let place = flow.0 as usize;
@@ -125,6 +126,7 @@ impl Ecmp {
     }
 
     /// After the packet, lets the others know what its director would tell them.
+    #[inline(never)]
     pub(super) fn tell(&mut self, feed: &mut Feed<Recorder>, packet: &TracePacket) {
         if self.plan.sync {
             let now = feed.time_of(packet);

@@ -289,15 +289,14 @@ impl Place {
             return self.wait::<FRAMES>(clock, parts(&frame), decoder, totals);
         }
         self.count(counted(&frame), totals);
-        let parts = parts(&frame);
         if !taker.is_brief(clock, frame.time_ns) {
-            self.take_whole::<FRAMES>(clock, parts, decoder, totals, taker);
+            self.take_whole::<FRAMES>(clock, parts(&frame), decoder, totals, taker);
             return false;
         }
         match Decoder::decode_commonest(frame.link_type, frame.bytes) {
             Some(packet) if taker.hold(clock, &packet) => self.clock = clock,
-            Some(_) => self.pass_commonest(clock, parts, taker),
-            None => self.take_other(clock, parts, decoder, totals, taker),
+            Some(_) => self.pass_commonest(clock, parts(&frame), taker),
+            None => self.take_other(clock, parts(&frame), decoder, totals, taker),
         }
         false
     }

@@ -138,9 +138,11 @@ impl Tells {
             self.holds.resize(place + 1, false);
         }
         self.holds[place] = true;
-        // The wait is the same for all, so these times are in order.
-        self.due
-            .push_back((now.0.saturating_add(holding.half_ns), flow));
+        // Early rather than late, for many to be due at a time. The wait is the same for all, so these
+        // times are in order.
+        let step = holding.half_ns / 8 + 1;
+        let at = now.0.saturating_add(holding.half_ns);
+        self.due.push_back((at - at % step, flow));
         self.due()
     }
 

@@ -45,10 +45,14 @@ impl Retention {
     };
 
     /// When a flow that began at a time is looked at first: a moment after the earliest time at which
-    /// it may be forgotten, since few are so short that it is that time.
+    /// it may be forgotten, since few are so short that it is that time; at a full second, for many to
+    /// be looked at at a time.
     pub(super) fn first_check(&self, begin: u64) -> u64 {
         let shortest = begin.saturating_add(self.shortest());
-        shortest.saturating_add(AGAIN_NS)
+        match shortest.checked_add(AGAIN_NS) {
+            Some(check) => end_of(check / Timestamp::SECOND + 1),
+            None => u64::MAX,
+        }
     }
 
     pub(super) fn shortest(&self) -> u64 {
