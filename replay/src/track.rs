@@ -440,10 +440,13 @@ impl Tracker {
     }
 
     /// Of the flows that are not forgotten, by the numbers of their connections.
+    #[expect(
+        clippy::stable_sort_primitive,
+        reason = "most are in order already, and the stable one makes use of that"
+    )]
     fn places(&self) -> Vec<u32> {
         let all = self.flows.iter().map(Flow::number).zip(0..);
         let mut places: Vec<(u64, u32)> = all.filter(|&(number, _)| number != FORGOTTEN).collect();
-        // Stable, since it makes use of what is in order already.
         places.sort();
         places.into_iter().map(|(_, place)| place).collect()
     }

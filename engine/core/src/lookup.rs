@@ -106,6 +106,9 @@ impl ServiceTable {
             }
         }
         let at = |port| {
+            if self.port_bits & port_bit(port) == 0 {
+                return None;
+            }
             match self.last.get() {
                 Some((of, address, at, index))
                     if of == protocol && address == destination && at == port =>

@@ -77,12 +77,20 @@ impl Run {
     }
 
     /// A packet as it comes; `stands` is its time in the trace.
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "each packet that is passed on goes here"
+    )]
     fn take_now(&mut self, event: &Event, packet: &TracePacket, stands: Timestamp) {
         if !self.waiting.is_unused() && self.keeps(self.feed.at(packet.time), event) {
             return;
         }
-        match self.pass(packet) {
+        let outcome = match self.ecmp {
+            None => self.feed.take_packet(packet, Tag(self.next_tag)),
+            Some(_) => self.pass(packet),
+        };
+        match outcome {
             Outcome::Decision => self.note_decision(Row::of(packet), (stands, packet.time)),
             Outcome::AwaitsRequest { service } => self.await_request(service, packet),
             _ => {}
@@ -91,7 +99,7 @@ impl Run {
 
     /// Lets the director have the packet that the router names, and the others know what it would
     /// tell them.
-    #[inline]
+    #[inline(never)]
     pub(super) fn pass(&mut self, packet: &TracePacket) -> Outcome {
         self.route(packet);
         let outcome = self.feed.take_packet(packet, Tag(self.next_tag));

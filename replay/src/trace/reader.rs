@@ -45,6 +45,8 @@ pub(super) struct Place {
     pub(super) head: Option<Head>,
     /// What is to be counted of it.
     uncounted: Counted,
+    /// The link type of the latest frame.
+    link_type: Option<u16>,
     /// The frame of the packet that waits, where somebody wants its content.
     kept: Option<Kept>,
     facts: CaptureFacts,
@@ -419,7 +421,7 @@ impl Place {
         // Most frames are of the link type of the one before, and later than all before.
         if let (Some(time), Some(latest)) = (time_ns, &mut facts.last_ns)
             && *latest <= time
-            && facts.link_types.last() == Some(&link_type)
+            && self.link_type == Some(link_type)
         {
             facts.longest_silence_ns = facts.longest_silence_ns.max(time - self.last_ns);
             *latest = time;
@@ -432,6 +434,7 @@ impl Place {
     #[cold]
     fn count_new(&mut self, link_type: u16, time_ns: Option<u64>, totals: &mut Totals) {
         let facts = &mut self.facts;
+        self.link_type = Some(link_type);
         if !facts.link_types.contains(&link_type) {
             facts.link_types.push(link_type);
         }

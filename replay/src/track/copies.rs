@@ -24,13 +24,13 @@ const PLACE_BITS: u32 = 12;
 pub(super) struct Copies {
     /// By the highest bits of the print, which entries do not have: the latest packet, and the one
     /// before it.
-    recent: Vec<[u64; 2]>,
+    recent: Box<[[u64; 2]; PLACES]>,
 }
 
 impl Default for Copies {
     fn default() -> Self {
         Self {
-            recent: vec![[0; 2]; PLACES],
+            recent: Box::new([[0; 2]; PLACES]),
         }
     }
 }

@@ -126,9 +126,10 @@ const fn closing(bits: u32, flags: TcpFlags, side: usize) -> u32 {
         _ => 0,
     };
     let reset = if is_reset { RESET } else { 0 };
-    let fin = match flags.contains(TcpFlags::FIN) {
-        true => of_side(side, SENT_FIN),
-        false => 0,
+    let fin = if flags.contains(TcpFlags::FIN) {
+        of_side(side, SENT_FIN)
+    } else {
+        0
     };
     first | reset | fin
 }

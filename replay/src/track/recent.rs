@@ -12,13 +12,13 @@ const PLACES: usize = 2_048;
 pub(super) struct Recent {
     /// At the low bits of a [`way`]: its high bits, the last of them replaced by the side that sends,
     /// and the place.
-    places: Vec<(u32, u32)>,
+    places: Box<[(u32, u32); PLACES]>,
 }
 
 impl Default for Recent {
     fn default() -> Self {
         Self {
-            places: vec![(0, u32::MAX); PLACES],
+            places: Box::new([(0, u32::MAX); PLACES]),
         }
     }
 }
