@@ -28,6 +28,10 @@ pub(super) struct Copies {
 }
 
 impl Default for Copies {
+    #[expect(
+        clippy::large_stack_arrays,
+        reason = "once, and of a known length no place has to be checked"
+    )]
     fn default() -> Self {
         Self {
             recent: Box::new([[0; 2]; PLACES]),
