@@ -76,9 +76,9 @@ pub(crate) fn axis(time_scale: f64) -> Axis {
     }
 }
 
-/// Rows that are kept at most: beyond, every service decides what waits, be it quiet beside a busy
-/// one.
-const ROWS: usize = 512;
+/// Rows that are kept at most, as many as a packed policy is asked for at once: beyond, every service
+/// decides what waits, be it quiet beside a busy one.
+const ROWS: usize = 1_024;
 
 /// What all runs have in common.
 pub(crate) struct Common<'a> {
@@ -223,7 +223,8 @@ impl Run {
         self.directors().each(|_, feed| feed.note_flows());
     }
 
-    /// Whether an event waits with its connection for the first request of that.
+    /// Keeps an event whose connection waits for its first request, or gives that connection up;
+    /// whether it was kept.
     fn keeps(&mut self, now: Timestamp, event: &Event) -> bool {
         match self.waiting.keep(now, event) {
             Kept::Yes => true,

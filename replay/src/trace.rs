@@ -227,6 +227,7 @@ impl Trace {
     #[must_use]
     pub fn with_requests(mut self, requests: Requests) -> Self {
         self.requests = Some(Box::new(requests));
+        self.tracker.tell_in_order();
         self
     }
 

@@ -119,7 +119,7 @@ pub struct Tracker {
     legs: Legs,
     batch: u32,
     retention: Retention,
-    /// No silence that is not longer ends anything.
+    /// The shortest silence that can end a connection.
     shortest_ns: u64,
     /// When [`Tracker::keep_time`] has something to do.
     due: u64,
@@ -178,6 +178,11 @@ impl Tracker {
     pub fn with_services(mut self, services: Vec<ServiceKey>) -> Self {
         self.legs = Legs::new(services);
         self
+    }
+
+    /// From now on what was held back is told before every packet that is passed on.
+    pub(crate) fn tell_in_order(&mut self) {
+        self.holding = self.holding.map(Holding::in_order);
     }
 
     /// Takes in the next packet; `now` never goes back. None where the packet is held
@@ -313,8 +318,7 @@ impl Tracker {
                 }
                 return None;
             }
-            // Among themselves, packets that may be held back come in any order.
-            if !holding::is_plain(decoded.packet.flags) {
+            if holding.tells_before(flow, side, decoded) {
                 self.told.extend(self.tells.tell(place, flow, lasts));
             }
             holding::pass(flow, side, now, decoded);

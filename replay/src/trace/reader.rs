@@ -58,7 +58,7 @@ pub(super) trait Take {
     fn fits(&self, clock: Timestamp) -> bool;
     /// Whether nothing but the tracker looks at a packet that fits: then it is offered to [`Take::hold`],
     /// and to [`Take::pass`] right after that if it was not taken. All others go to [`Take::take`].
-    fn is_brief(&self, clock: Timestamp, raw_time_ns: Option<u64>) -> bool;
+    fn is_only_tracked(&self, clock: Timestamp, raw_time_ns: Option<u64>) -> bool;
     /// Takes the packet if it is held back.
     fn hold(&mut self, clock: Timestamp, packet: &Decoded) -> bool;
     /// Takes the packet, by its number in the capture.
@@ -291,7 +291,7 @@ impl Place {
             return self.wait::<FRAMES>(clock, parts(&frame), decoder, totals);
         }
         self.count(counted(&frame), totals);
-        if !taker.is_brief(clock, frame.time_ns) {
+        if !taker.is_only_tracked(clock, frame.time_ns) {
             self.take_whole::<FRAMES>(clock, parts(&frame), decoder, totals, taker);
             return false;
         }
@@ -308,7 +308,9 @@ impl Place {
     #[inline(never)]
     fn pass_commonest(&mut self, clock: Timestamp, parts: Parts<'_>, taker: &mut impl Take) {
         let frame = put_together(parts);
-        if let Some(packet) = Decoder::decode_commonest(frame.link_type, frame.bytes) {
+        let packet = Decoder::decode_commonest(frame.link_type, frame.bytes);
+        debug_assert!(packet.is_some(), "it was decoded before");
+        if let Some(packet) = packet {
             self.clock = clock;
             taker.pass(clock, frame.number, &packet);
         }

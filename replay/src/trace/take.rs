@@ -20,7 +20,7 @@ impl Take for Leave {
         false
     }
 
-    fn is_brief(&self, _clock: Timestamp, _raw_time_ns: Option<u64>) -> bool {
+    fn is_only_tracked(&self, _clock: Timestamp, _raw_time_ns: Option<u64>) -> bool {
         false
     }
 
@@ -60,13 +60,14 @@ impl Take for Taker<'_> {
 
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
-    fn is_brief(&self, clock: Timestamp, raw_time_ns: Option<u64>) -> bool {
+    fn is_only_tracked(&self, clock: Timestamp, raw_time_ns: Option<u64>) -> bool {
         self.asks_nothing && raw_time_ns == Some(clock.0)
     }
 
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
     fn hold(&mut self, clock: Timestamp, packet: &Decoded) -> bool {
+        debug_assert!(self.asks_nothing, "somebody else looks at it");
         let is_held = self.tracker.hold(clock, packet);
         if is_held {
             *self.read += 1;

@@ -418,12 +418,13 @@ impl Flow {
         of_side(side, KNOWS_SEQUENCE)
     }
 
-    /// A plain packet of the side was passed on since the latest SYN, FIN or RST.
+    /// A plain packet of the side is passed on.
     #[inline]
     pub(super) fn note_plain(&mut self, side: usize) {
         self.set(side, PASSED_PLAIN);
     }
 
+    /// A SYN, FIN or RST is passed on.
     #[inline]
     pub(super) fn note_change(&mut self) {
         self.bits &= !(of_side(0, PASSED_PLAIN) | of_side(1, PASSED_PLAIN));

@@ -15,6 +15,7 @@ use crate::decode::Decoded;
 #[derive(Clone, Copy, Debug)]
 pub struct Holding {
     half_ns: u64,
+    in_order: bool,
 }
 
 /// Acknowledges and does nothing else that a state machine looks at.
@@ -32,12 +33,21 @@ impl Holding {
     pub fn new(limit_ns: u64) -> Self {
         Self {
             half_ns: limit_ns / 2,
+            in_order: false,
         }
     }
 
     pub(super) fn at_most(self, ns: u64) -> Self {
         Self {
             half_ns: self.half_ns.min(ns),
+            ..self
+        }
+    }
+
+    pub(super) const fn in_order(self) -> Self {
+        Self {
+            in_order: true,
+            ..self
         }
     }
 
@@ -51,12 +61,27 @@ impl Holding {
         now: Timestamp,
         decoded: &Decoded,
     ) -> bool {
-        let from = &flow.sides[side];
         is_plain(decoded.packet.flags)
             && flow.is_routine(side, now, self.half_ns)
-            && from.held_bytes <= u32::MAX - decoded.packet.length
-            && from.held_packets < u32::MAX
+            && has_room(flow, side, decoded)
     }
+
+    /// Whether what is held back of the flow must be told before the packet is passed on. A director
+    /// does not mind the order of plain packets, but whoever keeps packets until a request is known
+    /// counts them one by one.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
+    pub(super) fn tells_before(self, flow: &Flow, side: usize, decoded: &Decoded) -> bool {
+        self.in_order || !is_plain(decoded.packet.flags) || !has_room(flow, side, decoded)
+    }
+}
+
+/// Whether one more can be counted as held.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
+fn has_room(flow: &Flow, side: usize, decoded: &Decoded) -> bool {
+    let from = &flow.sides[side];
+    from.held_bytes <= u32::MAX - decoded.packet.length && from.held_packets < u32::MAX
 }
 
 /// Counts a packet as held; true where it is the flow's first.
@@ -82,17 +107,17 @@ pub(super) fn pass(flow: &mut Flow, side: usize, now: Timestamp, decoded: &Decod
 
 #[inline(never)]
 fn sum_up(place: u32, flow: &mut Flow, last: [u64; 2]) -> Told {
-    let [mut quiet, mut other] = [0, 1].map(|place| {
-        let (side, last) = (&mut flow.sides[place], last[place]);
+    let [mut quiet, mut other] = [0, 1].map(|side| {
+        let (from, last) = (&mut flow.sides[side], last[side]);
         let told = QuietSide {
-            packets: u64::from(side.held_packets),
-            bytes: u64::from(side.held_bytes),
+            packets: u64::from(from.held_packets),
+            bytes: u64::from(from.held_bytes),
             last: Timestamp(last),
         };
-        side.held_packets = 0;
-        side.held_bytes = 0;
+        from.held_packets = 0;
+        from.held_bytes = 0;
         if told.packets > 0 {
-            flow.note_told(place, last);
+            flow.note_told(side, last);
         }
         told
     });

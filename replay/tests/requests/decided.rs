@@ -370,6 +370,21 @@ fn nobody_waits_longer_than_a_minute() {
     assert_eq!(counts(ignored), "1 mid-stream, 2 no-request");
 }
 
+/// What was held back is told before the packet that shows that the minute is over.
+#[test]
+fn what_was_held_back_counts_with_who_waited() {
+    let mut slow = Wire::mid_stream(50_000, [100, 200]);
+    slow.send(true, SYN, b"").send(true, ACK, b"");
+    slow.client("GET /a HT").send(false, ACK, b"");
+    let late: Vec<(u32, Segment)> = [0, 56, 57, 61]
+        .into_iter()
+        .zip(slow.segments.iter().cloned())
+        .collect();
+    let (report, rows) = decided(&late);
+    assert_eq!(rows, "");
+    assert_eq!(counts(&service(&report).ignored_packets), "3 no-request");
+}
+
 #[test]
 fn nobody_else_changes_how_long_one_waits() {
     let mut slow = Wire::open(50_000, [100, 200]);

@@ -26,7 +26,7 @@ pub struct QuietSide {
     pub packets: u64,
     /// Their IP bytes.
     pub bytes: u64,
-    /// When the latest came; of no meaning without packets.
+    /// When the latest came, or one like it that was passed since; of no meaning without packets.
     pub last: Timestamp,
 }
 
@@ -70,10 +70,10 @@ impl<O: Observer> Director<O> {
     /// After this the director is as if it had been given each of them in its time, provided that
     /// the host keeps these rules:
     ///
-    /// - Held back are only TCP packets with ACK and without SYN, FIN and RST; every other packet
-    ///   of the flow is passed, and what was held back before it is told first.
-    /// - Since the last of those others, a packet like the ones held back was passed from the
-    ///   same end.
+    /// - Held back are only plain packets: TCP with ACK and without SYN, FIN and RST. Every other
+    ///   packet of the flow is passed, and what was held back before it is told first. A plain packet
+    ///   may be passed before what was held back is told.
+    /// - Since the last packet that is not plain, a plain one was passed from the same end.
     /// - It came less than half of [`Settings::quiet_limit`] after the latest packet passed or
     ///   told from its end, and also from the other end, if that has ever sent one: the replies of
     ///   a direct-routing connection do not keep it alive.
