@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use equipoise_core::{Address, FlowId, Packet, Protocol, ServiceKey, Settings, Timestamp};
+use equipoise_core::{
+    Address, FlowId, Packet, Protocol, ServiceKey, Settings, TcpFlags, Timestamp,
+};
 use equipoise_fuzz::{Step, steps};
 use equipoise_replay::track::{Connection, Holding, Observed, Retention, Tracker};
 use libfuzzer_sys::fuzz_target;
@@ -93,7 +95,8 @@ type End = (Address, u16);
 /// What was held back of a flow and not told of.
 struct Held {
     since: Timestamp,
-    /// Packets, bytes and the time of the latest, from the lower and from the higher end.
+    /// Packets, bytes and the time of the latest, passed ones included, from the lower and from the
+    /// higher end.
     sides: [(u64, u64, Timestamp); 2],
 }
 
@@ -126,8 +129,12 @@ impl Trackers {
             (Some(seen), None) => self.hold(now, seen, packet),
             (seen, passed) => {
                 assert_eq!(seen, passed);
-                let flow = passed.map(|observed| observed.flow.0);
-                assert!(flow.is_none_or(|flow| !self.held.contains_key(&flow)));
+                let held = passed.and_then(|passed| self.held.get_mut(&passed.flow.0));
+                if let Some(held) = held {
+                    // Only a plain packet comes before what was held back is told.
+                    assert!(is_plain(packet));
+                    held.sides[side(packet)].2 = now;
+                }
             }
         }
         if let Some(seen) = seen {
@@ -150,12 +157,11 @@ impl Trackers {
 
     fn hold(&mut self, now: Timestamp, seen: Observed, packet: &Packet) {
         assert!(!seen.begins && seen.first_response_ns.is_none());
-        let is_lower = ends(packet)[0] == (packet.source, packet.source_port);
         let held = self.held.entry(seen.flow.0).or_insert(Held {
             since: now,
             sides: [(0, 0, Timestamp(0)); 2],
         });
-        let (packets, bytes, last) = &mut held.sides[usize::from(!is_lower)];
+        let (packets, bytes, last) = &mut held.sides[side(packet)];
         *packets += 1;
         *bytes += u64::from(packet.length);
         *last = now;
@@ -260,6 +266,16 @@ impl Trackers {
         self.plain.end_all();
         assert!(self.plain.ended().next().is_none());
     }
+}
+
+fn is_plain(packet: &Packet) -> bool {
+    let telling = TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST | TcpFlags::ACK;
+    packet.flags & telling == TcpFlags::ACK
+}
+
+/// 0 where the lower end sent it.
+fn side(packet: &Packet) -> usize {
+    usize::from(ends(packet)[0] != (packet.source, packet.source_port))
 }
 
 /// The lower end first.
