@@ -29,7 +29,7 @@ use crate::decode::Decoded;
 use copies::Copies;
 use flow::{FORGOTTEN, Flow};
 use holding::Tells;
-use legs::{Leg, Legs, Numbers, Place};
+use legs::{Leg, Legs, Place};
 use recent::{Recent, way, way_back};
 use retention::Checks;
 
@@ -270,9 +270,7 @@ impl Tracker {
         let Sought { way, place, side } = self.sought;
         let is_copy = is_its_own && self.copies.is_copy(now, decoded, way);
         let found = if place == NOWHERE {
-            // A copy, here and below: what is pointed to would be in memory for all packets.
-            let packet = decoded.packet;
-            self.look_up(&packet, way)
+            self.look_up(&decoded.packet, way)
         } else {
             Some((place, side as usize))
         };
@@ -295,11 +293,7 @@ impl Tracker {
         };
         let (place, side) = match found {
             Some(found) if !begins => found,
-            _ => {
-                let (packet, numbers) = (decoded.packet, Numbers::of(decoded));
-                let numbers = is_its_own.then_some(numbers);
-                (self.begin(now, &packet, numbers, way, found), 0)
-            }
+            _ => (self.begin(now, is_its_own, decoded, way, found), 0),
         };
         self.last = place;
         let flow = &mut self.flows[place as usize];
@@ -336,26 +330,26 @@ impl Tracker {
         })
     }
 
-    /// A connection begins, on the flow that was found or on a new one; the place of the flow. With
-    /// `numbers` it may be a leg of another.
+    /// A connection begins, on the flow that was found or on a new one; the place of the flow.
     #[inline(never)]
     fn begin(
         &mut self,
         now: Timestamp,
-        packet: &Packet,
-        numbers: Option<Numbers>,
+        has_legs: bool,
+        decoded: &Decoded,
         way: u64,
         found: Option<(u32, usize)>,
     ) -> u32 {
+        let packet = &decoded.packet;
         self.connections += 1;
         self.tcp_connections += u64::from(packet.protocol == Protocol::Tcp);
         // Before the flow is written, for the look-up not to wait until that has reached memory.
-        let leg = if let Some(numbers) = numbers {
+        let leg = if has_legs {
             let next = self.free.front().copied();
             let place = found.map(|(place, _)| place).or(next);
             let place = place.unwrap_or(self.flows.len() as u32);
             let connection = Place(place, self.connections);
-            self.legs.begin(now, packet, numbers, connection)
+            self.legs.begin(now, decoded, connection)
         } else {
             Leg::First
         };

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use equipoise_core::{Packet, Protocol, ServiceKey, TcpFlags, Timestamp};
+use equipoise_core::{Protocol, ServiceKey, TcpFlags, Timestamp};
 use hashbrown::HashTable;
 
 use super::{fold, hash_ends};
@@ -44,27 +44,9 @@ struct Kept {
     client: (u128, u16),
     from_client: bool,
     protocol: Protocol,
-    numbers: Numbers,
-}
-
-/// What tells a packet from others between the same ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Numbers {
     sequence: u32,
     identification: u16,
     payload_length: u32,
-}
-
-impl Numbers {
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "as `Tracker::hold`")]
-    pub(super) fn of(decoded: &Decoded) -> Self {
-        Self {
-            sequence: decoded.tcp_sequence,
-            identification: decoded.identification,
-            payload_length: decoded.payload_length,
-        }
-    }
 }
 
 /// Where the tracker has a connection, and its number.
@@ -104,30 +86,19 @@ impl Legs {
 
     /// Takes in the first packet of a connection. Without an identification only a SYN tells its
     /// connection from others.
-    pub(super) fn begin(
-        &mut self,
-        now: Timestamp,
-        packet: &Packet,
-        numbers: Numbers,
-        connection: Place,
-    ) -> Leg {
-        let leg = self.leg_of(now, packet, numbers, connection);
+    pub(super) fn begin(&mut self, now: Timestamp, decoded: &Decoded, connection: Place) -> Leg {
+        let leg = self.leg_of(now, decoded, connection);
         // Afterwards, for the look-up not to wait for what is written here.
         self.forget(now);
         leg
     }
 
-    fn leg_of(
-        &mut self,
-        now: Timestamp,
-        packet: &Packet,
-        numbers: Numbers,
-        connection: Place,
-    ) -> Leg {
+    fn leg_of(&mut self, now: Timestamp, decoded: &Decoded, connection: Place) -> Leg {
+        let packet = &decoded.packet;
         let source = (packet.source.0, packet.source_port);
         let destination = (packet.destination.0, packet.destination_port);
         let is_syn = packet.protocol == Protocol::Tcp && packet.flags.contains(TcpFlags::SYN);
-        if !is_syn && numbers.identification == 0 {
+        if !is_syn && decoded.identification == 0 {
             return Leg::First;
         }
         for (from_client, client, server) in
@@ -145,7 +116,9 @@ impl Legs {
                 client,
                 from_client,
                 protocol: packet.protocol,
-                numbers,
+                sequence: decoded.tcp_sequence,
+                identification: decoded.identification,
+                payload_length: decoded.payload_length,
             };
             let opening = Opening {
                 kept,
@@ -228,9 +201,9 @@ fn is_served(services: &[ServiceKey], protocol: Protocol, server: (u128, u16)) -
 
 impl Kept {
     fn hash(&self) -> u64 {
-        let numbers = u64::from(self.numbers.sequence) << 32
-            | u64::from(self.numbers.identification) << 16
-            | u64::from(self.numbers.payload_length) << 1
+        let numbers = u64::from(self.sequence) << 32
+            | u64::from(self.identification) << 16
+            | u64::from(self.payload_length) << 1
             | u64::from(self.from_client);
         fold(
             hash_ends(self.client, (0, 0), self.protocol as u64),
