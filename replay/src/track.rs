@@ -8,13 +8,16 @@
 mod connection;
 mod copies;
 mod flow;
+mod hash;
 mod holding;
 mod legs;
+mod lifetime;
 mod recent;
 mod retention;
 mod survey;
 
 pub use connection::{Basis, Close, Connection, Traffic};
+pub(crate) use hash::hash;
 pub use holding::Holding;
 pub(crate) use holding::is_plain;
 pub use retention::Retention;
@@ -22,15 +25,15 @@ pub use survey::{EndpointCount, Endpoints};
 
 use std::collections::VecDeque;
 
-use equipoise_core::{FlowId, Packet, Protocol, Quiet, ServiceKey, TcpFlags, Timestamp};
+use equipoise_core::{FlowId, Packet, Quiet, ServiceKey, TcpFlags, Timestamp};
 use hashbrown::HashTable;
 
 use crate::decode::Decoded;
 use copies::Copies;
-use flow::{FORGOTTEN, Flow};
+use flow::Flow;
 use holding::Tells;
-use legs::{Leg, Legs, Place};
-use recent::{Recent, way, way_back};
+use legs::Legs;
+use recent::{Recent, way};
 use retention::Checks;
 
 /// Which way a packet goes.
@@ -330,66 +333,8 @@ impl Tracker {
         })
     }
 
-    /// A connection begins, on the flow that was found or on a new one; the place of the flow.
-    #[inline(never)]
-    fn begin(
-        &mut self,
-        now: Timestamp,
-        has_legs: bool,
-        decoded: &Decoded,
-        way: u64,
-        found: Option<(u32, usize)>,
-    ) -> u32 {
-        let packet = &decoded.packet;
-        self.connections += 1;
-        self.tcp_connections += u64::from(packet.protocol == Protocol::Tcp);
-        // Before the flow is written, for the look-up not to wait until that has reached memory.
-        let leg = if has_legs {
-            let next = self.free.front().copied();
-            let place = found.map(|(place, _)| place).or(next);
-            let place = place.unwrap_or(self.flows.len() as u32);
-            let connection = Place(place, self.connections);
-            self.legs.begin(now, decoded, connection)
-        } else {
-            Leg::First
-        };
-        let place = match found {
-            Some((place, side)) => {
-                self.begin_again(now, packet, place, side);
-                place
-            }
-            None => self.begin_flow(now, packet, way),
-        };
-        match leg {
-            Leg::First => {}
-            Leg::Second => self.mark_second_leg(place),
-            Leg::FirstOf(Place(other, number)) => {
-                if self.flows[other as usize].number() == number {
-                    self.mark_second_leg(other);
-                }
-            }
-            Leg::Scan(Place(other, number)) => {
-                let other = &mut self.flows[other as usize];
-                if other.number() == number && other.unmark_second_leg() {
-                    self.inferred.second_legs -= 1;
-                }
-            }
-        }
-        place
-    }
-
     fn tell_later(&mut self, now: Timestamp, holding: Holding, place: u32) {
         self.due = self.due.min(self.tells.add(now, holding, place));
-    }
-
-    /// Tells of what has been held back for long, and forgets what has been silent for long.
-    #[cold]
-    fn keep_time(&mut self, now: Timestamp) {
-        while let Some(place) = self.tells.next_due(now) {
-            self.tell(place);
-        }
-        self.forget_silent(now);
-        self.due = self.tells.due().min(self.checks.due());
     }
 
     /// Whether [`Tracker::told`] has something.
@@ -435,18 +380,6 @@ impl Tracker {
         self.tell_all();
         self.leaving = self.places();
         self.index.clear();
-    }
-
-    /// Of the flows that are not forgotten, by the numbers of their connections.
-    #[expect(
-        clippy::stable_sort_primitive,
-        reason = "most are in order already, and the stable one makes use of that"
-    )]
-    fn places(&self) -> Vec<u32> {
-        let all = self.flows.iter().map(Flow::number).zip(0..);
-        let mut places: Vec<(u64, u32)> = all.filter(|&(number, _)| number != FORGOTTEN).collect();
-        places.sort();
-        places.into_iter().map(|(_, place)| place).collect()
     }
 
     /// The connection that a flow carries now, or carried last.
@@ -523,129 +456,12 @@ impl Tracker {
         Some((place, side))
     }
 
-    fn begin_again(&mut self, now: Timestamp, packet: &Packet, place: u32, side: usize) {
-        let flow = &mut self.flows[place as usize];
-        // What was held back belongs to the connection that ends here.
-        let lasts = flow.lasts();
-        self.told.extend(self.tells.tell(place, flow, lasts));
-        self.ended.push(flow.connection());
-        flow.begin_again(self.connections, now, packet, side);
-    }
-
-    fn mark_second_leg(&mut self, place: u32) {
-        // What comes later is not held back, and does not count with what was.
-        self.tell(place);
-        let flow = &mut self.flows[place as usize];
-        self.inferred.second_legs += u64::from(flow.mark_second_leg());
-    }
-
-    fn begin_flow(&mut self, now: Timestamp, packet: &Packet, way: u64) -> u32 {
-        if self.index.len() == self.index.capacity() {
-            self.make_index();
-        }
-        let flow = Flow::begin(self.connections, now, packet);
-        let place = if let Some(place) = self.free.pop_front() {
-            self.flows[place as usize] = flow;
-            place
-        } else {
-            self.flows.push(flow);
-            self.holders.push(0);
-            self.flows.len() as u32 - 1
-        };
-        self.recent.put(way_back(packet), place, 1);
-        // Where both ends are one, both ways are, too, and the first side sends.
-        self.recent.put(way, place, 0);
-        self.index.insert_unique(hash(packet), place, |_| 0);
-        let first_check = self.retention.first_check(now.0);
-        if first_check < u64::MAX {
-            self.due = self.due.min(first_check);
-            self.checks.add(first_check, place);
-        }
-        place
-    }
-
-    /// Makes an index of the flows that are known, with room for more, in the order of their places:
-    /// to look at them in any other order would take longer than all the rest.
-    #[cold]
-    fn make_index(&mut self) {
-        let known = self.flows.len() - self.free.len();
-        // An empty table asks for no hashes, and so does one that has room.
-        self.index.clear();
-        self.index.reserve(known + known / 4 + 1, |_| 0);
-        let known = (0..).zip(&self.flows);
-        for (place, flow) in known.filter(|(_, flow)| flow.number() != FORGOTTEN) {
-            self.index.insert_unique(hash_of(flow), place, |_| 0);
-        }
-    }
-
     fn tell(&mut self, place: u32) {
         if let Some(flow) = self.flows.get_mut(place as usize) {
             let lasts = flow.lasts();
             self.told.extend(self.tells.tell(place, flow, lasts));
         }
     }
-
-    fn forget_silent(&mut self, now: Timestamp) {
-        loop {
-            let flows = &self.flows;
-            let retention = &self.retention;
-            let first_check = |place: u32| retention.first_check(flows[place as usize].first());
-            let Some(place) = self.checks.next_due(now, first_check) else {
-                break;
-            };
-            let flow = &mut self.flows[place as usize];
-            let is_wanted = self.holders[place as usize] > 0 || self.batch < flow.batch + 2;
-            if is_wanted || !self.retention.is_over(flow, now) {
-                let again = self
-                    .retention
-                    .until(flow)
-                    .max(now.0.saturating_add(retention::AGAIN_NS));
-                self.checks.add_again(again, place);
-                continue;
-            }
-            let lasts = flow.lasts();
-            self.told.extend(self.tells.tell(place, flow, lasts));
-            self.ended.push(flow.connection());
-            flow.set_forgotten();
-            self.free.push_back(place);
-        }
-    }
-}
-
-/// The same for both directions.
-#[inline]
-pub(crate) fn hash(packet: &Packet) -> u64 {
-    hash_ends(
-        (packet.source.0, packet.source_port),
-        (packet.destination.0, packet.destination_port),
-        packet.protocol as u64,
-    )
-}
-
-fn hash_of(flow: &Flow) -> u64 {
-    let [one, other] = flow.ends();
-    hash_ends((one.0.0, one.1), (other.0.0, other.1), flow.protocol as u64)
-}
-
-/// Each end is mixed by itself and the two are added, so that no order has to be found: comparing
-/// them would be a branch that cannot be foreseen. The multipliers are fractions of pi.
-#[inline]
-fn hash_ends(one: (u128, u16), other: (u128, u16), protocol: u64) -> u64 {
-    let end = |(address, port): (u128, u16)| {
-        let low = address as u64 ^ 0x243f_6a88_85a3_08d3;
-        let high = (address >> 64) as u64 ^ u64::from(port) << 40 ^ 0x1319_8a2e_0370_7345;
-        fold(low, high)
-    };
-    fold(
-        end(one).wrapping_add(end(other)) ^ protocol,
-        0xa409_3822_299f_31d1,
-    )
-}
-
-#[inline]
-fn fold(one: u64, other: u64) -> u64 {
-    let product = u128::from(one) * u128::from(other);
-    product as u64 ^ (product >> 64) as u64
 }
 
 fn is_syn(flags: TcpFlags) -> bool {

@@ -1,6 +1,8 @@
 //! From bytes to observed connections: formats, decoding, tracking, on captures made by hand.
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+#[path = "capture/compression.rs"]
+mod compression;
 #[path = "capture/decode.rs"]
 mod decode;
 #[path = "capture/formats.rs"]

@@ -4,6 +4,8 @@
 
 #[path = "streaming/directors.rs"]
 mod directors;
+#[path = "streaming/restart.rs"]
+mod restart;
 #[path = "streaming/scenario.rs"]
 mod scenario;
 #[path = "streaming/slow.rs"]

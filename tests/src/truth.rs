@@ -2,6 +2,9 @@
 //!
 //! The format is described in `tests/fixtures/kernel-truth/README.md`.
 
+mod states;
+mod tally;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -10,9 +13,12 @@ use std::sync::Arc;
 use equipoise_core::{
     Address, CannotCreate, Decision, Director, ForwardingMethod, KernelProfile, Observer, Outcome,
     Packet, Parameter, Persistence, Policy, Protocol, Scheduling, ServerConfig, ServiceConfig,
-    ServiceIndex, ServiceKey, Settings, Sysctls, Tag, TcpFlags, Timeouts, Timestamp,
+    ServiceIndex, ServiceKey, Settings, Tag, TcpFlags, Timeouts, Timestamp,
 };
 use serde::Deserialize;
+
+pub use states::StateSequence;
+pub use tally::Tally;
 
 /// One line of a `*.jsonl` file.
 #[derive(Debug, Deserialize)]
@@ -102,93 +108,6 @@ struct Event {
     ms: Option<u64>,
     name: Option<String>,
     value: Option<u32>,
-}
-
-/// How one scenario, or many, came out.
-#[derive(Clone, Debug, Default)]
-pub struct Tally {
-    /// Scenarios run.
-    pub scenarios: usize,
-    /// Decisions that agree, and all.
-    pub decisions: (usize, usize),
-    /// Counter rows that agree, and all.
-    pub counters: (usize, usize),
-    /// The first disagreements, in words.
-    pub disagreements: Vec<String>,
-}
-
-impl Tally {
-    /// Adds another's counts and words.
-    pub fn add(&mut self, other: Tally) {
-        self.scenarios += other.scenarios;
-        self.decisions.0 += other.decisions.0;
-        self.decisions.1 += other.decisions.1;
-        self.counters.0 += other.counters.0;
-        self.counters.1 += other.counters.1;
-        self.disagreements.extend(other.disagreements);
-    }
-
-    /// Whether everything agrees.
-    pub fn agrees(&self) -> bool {
-        self.disagreements.is_empty()
-            && self.decisions.0 == self.decisions.1
-            && self.counters.0 == self.counters.1
-    }
-
-    /// `truth: A of B decisions agree, C of D counters, S scenarios`.
-    pub fn line(&self) -> String {
-        let Self {
-            scenarios,
-            decisions,
-            counters,
-            ..
-        } = self;
-        format!(
-            "truth: {} of {} decisions agree, {} of {} counters, {scenarios} scenarios",
-            decisions.0, decisions.1, counters.0, counters.1
-        )
-    }
-
-    /// Counts the decisions of a vector: `CBA` is three, `10.0.0.1:80->C` one.
-    pub fn vector(&mut self, line: &str, expected: &str, ours: &str) {
-        self.scenarios += 1;
-        let letters = |text: &str| -> Vec<String> {
-            let word = |word: &str| match word.split_once("->") {
-                Some(_) => vec![word.to_owned()],
-                None => word.chars().map(String::from).collect(),
-            };
-            text.split_whitespace().flat_map(word).collect()
-        };
-        let (expected, ours) = (letters(expected), letters(ours));
-        for (place, expected) in expected.iter().enumerate() {
-            let ours = ours.get(place);
-            self.decision(ours == Some(expected), || {
-                format!("{line}: decision {place} is {expected}, ours {ours:?}")
-            });
-        }
-        let (theirs, given) = (expected.len(), ours.len());
-        self.note(theirs == given, || {
-            format!("{line}: {theirs} decisions, ours {given}")
-        });
-    }
-
-    fn decision(&mut self, agrees: bool, words: impl FnOnce() -> String) {
-        self.decisions.1 += 1;
-        self.decisions.0 += usize::from(agrees);
-        self.note(agrees, words);
-    }
-
-    fn counter(&mut self, agrees: bool, words: impl FnOnce() -> String) {
-        self.counters.1 += 1;
-        self.counters.0 += usize::from(agrees);
-        self.note(agrees, words);
-    }
-
-    fn note(&mut self, agrees: bool, words: impl FnOnce() -> String) {
-        if !agrees && self.disagreements.len() < 5 {
-            self.disagreements.push(words());
-        }
-    }
 }
 
 /// Scenarios of a `*.jsonl` text.
@@ -649,109 +568,5 @@ fn timeouts(set: Option<[u32; 3]>) -> Timeouts {
         tcp_s: or(tcp, default.tcp_s),
         tcp_fin_s: or(fin, default.tcp_fin_s),
         udp_s: or(udp, default.udp_s),
-    }
-}
-
-/// One line of `tcp-states.jsonl`.
-#[derive(Debug, Deserialize)]
-pub struct StateSequence {
-    forward: Forward,
-    conn_reuse_mode: u32,
-    sequence: Vec<String>,
-    state: String,
-    expires: u32,
-}
-
-impl StateSequence {
-    /// Whether our state and timeout after the sequence are the kernel's; in words where not.
-    ///
-    /// # Panics
-    /// Where the sequence has a step that this module does not know.
-    pub fn check(&self, policy: &Arc<dyn Policy>) -> Result<(), String> {
-        let sysctls = Sysctls {
-            sloppy_tcp: true,
-            conn_reuse_mode: self.conn_reuse_mode,
-            ..Sysctls::default()
-        };
-        let settings = Settings {
-            sysctls,
-            ..Settings::default()
-        };
-        let mut director = Director::new(settings, ());
-        let client = Packet {
-            source: Address::v4(0x0b00_0001),
-            destination: Address::v4(0x0a00_0001),
-            source_port: 1025,
-            destination_port: 80,
-            protocol: Protocol::Tcp,
-            flags: TcpFlags::empty(),
-            length: 40,
-            mark: 0,
-        };
-        let key = ServiceKey::Address {
-            protocol: Protocol::Tcp,
-            address: client.destination,
-            port: client.destination_port,
-        };
-        let scheduling = Scheduling {
-            policy: Arc::clone(policy),
-            parameters: Vec::new(),
-            seed: 1,
-            fallback: None,
-        };
-        let config = ServiceConfig {
-            key,
-            persistence: None,
-            one_packet: false,
-        };
-        let service = director
-            .add_service(config, scheduling)
-            .expect("the service");
-        let method = match self.forward {
-            Forward::Masq => ForwardingMethod::Masquerading,
-            Forward::Droute => ForwardingMethod::DirectRouting,
-        };
-        let server = ServerConfig {
-            address: Address::v4(0x0a01_0001),
-            port: 80,
-            weight: 1,
-            method,
-            upper_threshold: 0,
-            lower_threshold: 0,
-        };
-        director.add_server(service, server).expect("the server");
-        for step in &self.sequence {
-            let (side, flags) = step.split_once(':').expect("side:flags");
-            let flags = match flags {
-                "S" => TcpFlags::SYN,
-                "SA" => TcpFlags::SYN | TcpFlags::ACK,
-                "A" => TcpFlags::ACK,
-                "FA" => TcpFlags::FIN | TcpFlags::ACK,
-                "R" => TcpFlags::RST,
-                other => panic!("flags {other}"),
-            };
-            let packet = match side {
-                "c" => Packet { flags, ..client },
-                "s" => Packet {
-                    source: client.destination,
-                    destination: client.source,
-                    source_port: client.destination_port,
-                    destination_port: client.source_port,
-                    flags,
-                    ..client
-                },
-                other => panic!("side {other}"),
-            };
-            director.packet(Timestamp::default(), &packet, Tag(0));
-        }
-        let ours = director
-            .connection(&client)
-            .map(|view| (view.state.to_string(), view.timeout_s - 1));
-        let theirs = (self.state.clone(), self.expires);
-        if ours.as_ref() == Some(&theirs) {
-            Ok(())
-        } else {
-            Err(format!("{self:?}: ours {ours:?}"))
-        }
     }
 }

@@ -5,7 +5,7 @@
 
 use equipoise_core::{Protocol, TcpFlags, Timestamp};
 
-use super::fold;
+use super::hash::fold;
 use crate::decode::Decoded;
 
 /// How late a copy may come, in units of 2^[`UNIT_BITS`] nanoseconds: a millisecond. The packet

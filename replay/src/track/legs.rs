@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use equipoise_core::{Protocol, ServiceKey, TcpFlags, Timestamp};
 use hashbrown::HashTable;
 
-use super::{fold, hash_ends};
+use super::hash::{fold, hash_ends};
 use crate::decode::Decoded;
 
 /// How much later the director's own packet may leave: it is a matter of microseconds.

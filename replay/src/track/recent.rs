@@ -2,7 +2,7 @@
 
 use equipoise_core::{Address, Packet, Protocol};
 
-use super::fold;
+use super::hash::fold;
 
 /// 16 KB of them stay in a core's nearest cache.
 const PLACES: usize = 2_048;

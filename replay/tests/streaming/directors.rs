@@ -1,6 +1,7 @@
 //! Several directors behind a router: what they know, what breaks, and how far they agree.
 
-use super::scenario::{ALL, events, in_order, long_lived, run_alone, scenario, shop_with};
+use super::restart::{ALL, shop_with};
+use super::scenario::{events, in_order, long_lived, run_alone, scenario};
 use super::*;
 use equipoise_reports::model::{Directors, ServiceRun};
 

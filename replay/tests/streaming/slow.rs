@@ -1,6 +1,7 @@
 //! Servers that are slower than in the trace.
 
-use super::scenario::{ALL, run_alone, scenario, shop_with};
+use super::restart::{ALL, shop_with};
+use super::scenario::{run_alone, scenario};
 use super::*;
 use equipoise_reports::model::ServiceRun;
 
