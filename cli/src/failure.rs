@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use equipoise_replay::policy::PolicyError;
 use equipoise_replay::replay::ReplayError;
 use equipoise_replay::setup::{PolicyOption, SetupError};
+use equipoise_reports::table;
 
 use crate::files::is_stdout;
 use crate::interrupts;
@@ -21,9 +22,10 @@ pub(crate) const SOFTWARE: u8 = 70;
 /// Why the command did not do what it was asked: one line, and a code.
 pub(crate) struct Failure(pub(crate) String, pub(crate) u8);
 
-/// One line on standard error, whether anybody reads it or not.
+/// One line on standard error, whether anybody reads it or not. What is in it of names and of
+/// captures steers no terminal.
 pub(crate) fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "equipoise: {line}");
+    let _ = writeln!(io::stderr(), "equipoise: {}", table::plain(line));
 }
 
 /// That whoever read our output has gone is no error of theirs or ours.
@@ -56,6 +58,7 @@ impl Failure {
         // Only the kind: the rest may name a temporary file that nobody asked for.
         let what = match error.kind() {
             io::ErrorKind::Other => error.to_string(),
+            io::ErrorKind::NotFound => "no such folder".to_owned(),
             kind => kind.to_string(),
         };
         let advice = match error.kind() {
@@ -91,7 +94,9 @@ impl From<PolicyError> for Failure {
     fn from(error: PolicyError) -> Self {
         let code = if matches!(
             error,
-            PolicyError::Unknown { .. } | PolicyError::Fallback { .. }
+            PolicyError::Unknown { .. }
+                | PolicyError::Fallback { .. }
+                | PolicyError::FallbackReads { .. }
         ) {
             USAGE
         } else {

@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use equipoise_replay::capture::{Expanded, Source};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tempfile::NamedTempFile;
 
 use crate::failure::{Failure, USAGE, say};
 use crate::interrupts::{self, Temporary, Watched};
+use crate::progress::Spinner;
 
 /// What is read.
 pub(crate) struct Inputs {
@@ -32,7 +34,11 @@ impl Inputs {
         }
         // An interrupt ends the input, and what came of it until then is taken for all.
         let _watched = Watched::new();
-        let is_over = || interrupts::asked().is_some();
+        let spinner = Spinner::new();
+        let is_over = || {
+            spinner.turn();
+            interrupts::asked().is_some()
+        };
         let mut found = Expanded::default();
         for path in captures {
             let expanded = Source::expand(path, &is_over).map_err(Failure::input)?;
@@ -44,6 +50,7 @@ impl Inputs {
                 break;
             }
         }
+        drop(spinner);
         let came = |source: &Source| source.is_cut() && source.size() > Some(0);
         if let Some(code) = interrupts::asked()
             && !found.sources.iter().any(came)
@@ -102,7 +109,7 @@ impl Inputs {
     }
 }
 
-/// Each file once, whatever the names that it was given by.
+/// Each file once, whatever paths lead to it; a hard link is a file of its own.
 fn once(mut sources: Vec<Source>) -> Vec<Source> {
     let mut seen = BTreeSet::new();
     let mut again = Vec::new();
@@ -157,22 +164,59 @@ pub(crate) fn write_whole<T, E: From<io::Error>>(
         let stdout = io::stdout().as_fd().try_clone_to_owned()?;
         return write(&File::from(stdout));
     }
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let is_stream = ["/dev", "/proc"]
-        .iter()
-        .any(|folder| path.starts_with(folder));
-    let is_special = fs::metadata(&target).is_ok_and(|metadata| !metadata.is_file());
-    if is_stream || is_special {
-        return write(&File::options().write(true).open(path)?);
+    if is_open(path) {
+        return write(&File::options().append(true).open(path)?);
     }
-    let folder = target
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let file = tempfile::Builder::new()
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
-        .tempfile_in(folder.unwrap_or(Path::new(".")))?;
+    let Some(target) = replaced(path) else {
+        return write(&File::options().write(true).open(path)?);
+    };
+    let file = beside(&target)?;
+    // Who may read what is replaced may read what takes its place, and nobody else.
+    if let Ok(metadata) = fs::metadata(&target) {
+        file.as_file().set_permissions(metadata.permissions())?;
+    }
     let _temporary = Temporary::new(file.path());
     let written = write(file.as_file())?;
     file.persist(&target).map_err(|error| error.error)?;
     Ok(written)
+}
+
+/// Whether a file will be there to write, as far as can be told before what goes into it is made,
+/// which may take long.
+pub(crate) fn can_write(path: &Path) -> io::Result<()> {
+    if is_stdout(path) || is_open(path) {
+        return Ok(());
+    }
+    if path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    replaced(path).map_or(Ok(()), |target| beside(&target).map(drop))
+}
+
+/// Whether files will be there to write in a folder that may have to be made.
+pub(crate) fn can_write_into(folder: &Path) -> io::Result<()> {
+    let there = folder.ancestors().find(|folder| folder.exists());
+    tempfile::tempfile_in(there.unwrap_or(Path::new("."))).map(drop)
+}
+
+/// What is open already, perhaps to be added to; a file behind it is somebody else's.
+fn is_open(path: &Path) -> bool {
+    let open = ["/dev/fd", "/dev/stdout", "/dev/stderr", "/proc"];
+    open.iter().any(|open| path.starts_with(open))
+}
+
+/// The file whose place is taken; none where it is a pipe or a device.
+fn replaced(path: &Path) -> Option<PathBuf> {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let is_file = fs::metadata(&target).is_ok_and(|metadata| metadata.is_file());
+    (is_file || !target.exists()).then_some(target)
+}
+
+fn beside(target: &Path) -> io::Result<NamedTempFile> {
+    let folder = target
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    tempfile::Builder::new()
+        .permissions(PermissionsExt::from_mode(0o666))
+        .tempfile_in(folder.unwrap_or(Path::new(".")))
 }

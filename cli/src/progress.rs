@@ -1,6 +1,7 @@
 //! A bar while the user waits.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use equipoise_replay::replay::{Phase, Progress, Watcher};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -41,13 +42,43 @@ impl Bar {
             Phase::Inspection => "reading",
             Phase::Extract => "extracting",
         };
+        // Two lines, each of which fits 80 columns whatever the capture.
         let template = format!(
-            "{name} {{wide_bar}} {{bytes}}/{{total_bytes}}, {{msg}}, {{binary_bytes_per_sec}}, {{eta}} left"
+            "{name} {{wide_bar}} {{percent}} %, {{eta}} left\n{{bytes}}/{{total_bytes}}, {{msg}}, {{binary_bytes_per_sec}}"
         );
         if let Ok(style) = ProgressStyle::with_template(&template) {
             self.drawn.set_style(style);
         }
         self.drawn.reset();
+    }
+}
+
+/// While a pipe is kept, of which nobody knows the length.
+pub(crate) struct Spinner(ProgressBar);
+
+impl Spinner {
+    pub(crate) fn new() -> Self {
+        let style = ProgressStyle::with_template(
+            "{spinner} reading standard input or a pipe to its end, {elapsed}",
+        );
+        let drawn = ProgressBar::new_spinner();
+        Self(match style {
+            Ok(style) => drawn.with_style(style),
+            Err(_) => drawn,
+        })
+    }
+
+    /// Turns once something takes long.
+    pub(crate) fn turn(&self) {
+        if self.0.elapsed() > Duration::from_millis(500) {
+            self.0.tick();
+        }
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
     }
 }
 

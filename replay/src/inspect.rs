@@ -37,6 +37,8 @@ pub struct Options {
 pub struct Outcome {
     /// What the captures hold, without a command to replay it.
     pub inspection: Inspection,
+    /// The service to replay: the busiest, of those that can be one.
+    pub suggested: Option<String>,
     /// Captures that could not be read to their end; what was read before counts.
     pub capture_errors: Vec<CaptureError>,
 }
@@ -88,6 +90,7 @@ pub fn inspect(
         read.finished(|request| requests.take(request));
     }
     let counts = trace.requests().map(|read| read.counts().clone());
+    let suggested = services.suggested();
     let mut inspection = inspection(&trace, services, options.top, is_partial, &capture_errors);
     inspection.requests = counts.map(|counts| requests.report(&counts, options.top));
     if options.requests && trace.is_table() {
@@ -96,6 +99,7 @@ pub fn inspect(
     }
     Ok(Outcome {
         inspection,
+        suggested,
         capture_errors,
     })
 }
@@ -135,6 +139,7 @@ fn inspection(
     let start = start_of(trace);
     let totals = trace.totals();
     let protocols = services.protocols();
+    let services_exact = services.are_exact();
     let (services_found, services, rest) = services.busiest(top, start);
     Inspection {
         schema: SCHEMA.to_owned(),
@@ -154,6 +159,7 @@ fn inspection(
         tunnels: summary::tunnels(trace).to_owned(),
         tunnel_ports: summary::tunnel_ports(trace),
         services_found,
+        services_exact,
         services,
         rest,
         requests: None,

@@ -108,9 +108,12 @@ impl Outcome {
 pub enum ReplayError {
     /// It was broken off before anything was replayed.
     #[error(
-        "interrupted before the replay began: nothing is reported; --service saves the reading that looks for a service"
+        "interrupted before the replay began: nothing is reported; --service saves the reading that looks for a service{busiest}"
     )]
-    Interrupted,
+    Interrupted {
+        /// What was found of services by then, in words to append.
+        busiest: String,
+    },
     /// A capture cannot be read at all.
     #[error(transparent)]
     Capture(#[from] CaptureError),
@@ -157,6 +160,16 @@ pub enum ReplayError {
         /// What was there instead.
         skipped: String,
     },
+    /// All connections go where no virtual service can be.
+    #[error(
+        "{captures}: no connection is to a port of one host, as a virtual service would be; the busiest endpoint is {found}"
+    )]
+    NoService {
+        /// The captures.
+        captures: String,
+        /// The endpoint with the most connections.
+        found: String,
+    },
     /// No packet is for any service.
     #[error("no packet is for {services}; the captures' busiest endpoints are {found}")]
     NothingMatched {
@@ -165,7 +178,18 @@ pub enum ReplayError {
         /// Endpoints with the most connections.
         found: String,
     },
-    /// Temporary files or threads are not to be had.
+    /// Decisions cannot be kept.
+    #[error(
+        "cannot keep the decisions in {folder} until they are written: {source}; name another folder in TMPDIR"
+    )]
+    Keep {
+        /// Where.
+        folder: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Threads are not to be had.
     #[error("cannot set up the runs: {source}")]
     System {
         /// What the system said.
@@ -184,8 +208,8 @@ pub fn replay(
 ) -> Result<Outcome, ReplayError> {
     let survey = if setup.wants_automatic() {
         let survey = Survey::read(sources, options, watcher)?;
-        let (protocol, endpoint) = survey.busiest(sources)?;
-        setup.add_automatic(protocol, endpoint)?;
+        let chosen = survey.chosen();
+        setup.add_automatic(chosen.protocol, chosen.endpoint)?;
         Some(survey)
     } else {
         None
@@ -216,7 +240,8 @@ pub fn replay(
         watcher.watch(&progress).is_continue()
     };
     let first = reading.first(&mut batch, &mut goes_on);
-    let mut more = first.ok_or(ReplayError::Interrupted)?;
+    let busiest = String::new();
+    let mut more = first.ok_or(ReplayError::Interrupted { busiest })?;
     let mut runs = Runs::default();
     if more {
         let start = batch.iter().find_map(start_of).unwrap_or_default();

@@ -183,8 +183,7 @@ fn open(sources: &[Source], options: Options) -> Result<Trace, ExtractError> {
 }
 
 fn warnings(trace: &Trace, packets: u64) -> Vec<String> {
-    let seams = trace.seams();
-    let mut warnings: Vec<String> = seams.iter().map(ToString::to_string).collect();
+    let mut warnings = trace.remarks();
     warnings.extend(trace.warnings().map(ToString::to_string));
     if let Some(selector) = trace.selector()
         && packets == 0

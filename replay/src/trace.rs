@@ -31,6 +31,8 @@ use take::{Leave, Taker, is_taken, track};
 
 /// Events in a batch at most, but for what is told at its end.
 pub const BATCH: usize = 2_048;
+/// Seams that are told of one by one; `inspect` shows when each capture begins and ends.
+const MOST_SEAMS: usize = 10;
 /// Packets that are read for one batch at most, where most are held back.
 const MOST_READ: usize = 16 * BATCH;
 
@@ -197,7 +199,7 @@ impl Trace {
             let (reader, first) = if sources.len() == 1 {
                 (Reader::open(source)?, Timestamp::default())
             } else {
-                Reader::probe(source)?
+                Reader::probe(source, decoder)?
             };
             opened.push((first, index as u32, reader));
         }
@@ -379,7 +381,14 @@ impl Trace {
                 "{without} packets bear no time and were taken at their predecessor's"
             ));
         }
-        remarks.extend(self.seams().iter().map(ToString::to_string));
+        let seams = self.seams();
+        let told = seams.iter().take(MOST_SEAMS);
+        remarks.extend(told.map(ToString::to_string));
+        if let Some(more @ 1..) = seams.len().checked_sub(MOST_SEAMS) {
+            remarks.push(format!(
+                "captures overlap or leave a gap in {more} more places"
+            ));
+        }
         remarks
     }
 

@@ -21,7 +21,7 @@ pub(crate) use hash::hash;
 pub use holding::Holding;
 pub(crate) use holding::is_plain;
 pub use retention::Retention;
-pub use survey::{EndpointCount, Endpoints};
+pub use survey::{EndpointCount, Endpoints, can_be_service};
 
 use std::collections::VecDeque;
 

@@ -371,6 +371,32 @@ fn parts_are_cut_between_packets_of_the_same_time_too() {
     );
 }
 
+/// A frame that is no packet moves no clock, also where a part begins with it.
+#[test]
+fn parts_may_begin_with_what_is_skipped() {
+    let at = |second: u64, client: u16, flags| Segment {
+        at: second * SECOND,
+        client,
+        from_client: true,
+        flags,
+        payload: 0,
+    };
+    let segments = [at(0, 1, SYN), at(300, 9, SYN), at(1, 2, SYN), at(2, 2, ACK)];
+    let mut records: Vec<Vec<u8>> = segments
+        .iter()
+        .enumerate()
+        .map(|(number, segment)| record(number, segment))
+        .collect();
+    // Of no IP version.
+    records[1][16] = 0;
+    let part = |name: &str, records: &[Vec<u8>]| Source::from_bytes(name, file(records.to_vec()));
+    let (one, other) = records.split_at(1);
+    let parts = facts(&[part("second", other), part("first", one)]);
+    let whole = facts(&[part("whole", &records)]);
+    assert_eq!(parts, whole);
+    assert!(whole.0.contains("\"retimed_packets\": 0"), "{}", whole.0);
+}
+
 #[test]
 fn gaps_and_overlaps_are_told() {
     let at = |seconds: u64, client: u16| Segment {
@@ -440,5 +466,5 @@ fn a_replay_that_is_broken_off_reports_what_was_read() {
         ..Written::default()
     };
     let nothing = run(&sources, &automatic, &Options::default(), &mut Impatient(1));
-    assert!(matches!(nothing, Err(ReplayError::Interrupted)));
+    assert!(matches!(nothing, Err(ReplayError::Interrupted { .. })));
 }

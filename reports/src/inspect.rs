@@ -40,6 +40,8 @@ pub struct Inspection {
     pub tunnel_ports: BTreeMap<String, Vec<u16>>,
     /// Services found, those in `rest` included.
     pub services_found: u64,
+    /// Whether that is exact; else there are at most so many.
+    pub services_exact: bool,
     /// The services with the most connections, the busiest first.
     pub services: Vec<Service>,
     /// All other services together; none where there are no others.

@@ -14,6 +14,7 @@ mod utc;
 
 use crate::model::{Costs, Report};
 use figures::Paint;
+pub use figures::plain;
 
 /// How to draw the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -32,10 +32,10 @@ pub(crate) fn run(args: &Inspect) -> Result<ExitCode, Failure> {
     let asked = bar.finish();
     let Outcome {
         mut inspection,
+        suggested,
         capture_errors,
     } = outcome.map_err(Failure::input)?;
-    let busiest = inspection.services.first();
-    inspection.replay = busiest.map(|busiest| replay_line(&busiest.service, args));
+    inspection.replay = suggested.map(|service| replay_line(&service, args));
     tell(&inspection, &capture_errors);
     print(&inspection, args.format)?;
     Ok(if let Some(code) = asked {

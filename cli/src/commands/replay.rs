@@ -1,5 +1,6 @@
 //! `equipoise replay`.
 
+use std::fs;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,6 +11,7 @@ use equipoise_replay::scenario::Scenario;
 use equipoise_replay::setup::{self, Item, PolicySource, Setup};
 use equipoise_replay::{Decisions, DecisionsError};
 use equipoise_reports::model::{self, Costs, Fault};
+use equipoise_reports::output::OutputError;
 use equipoise_reports::table::{Colour, Style};
 use equipoise_reports::{Report, output, runs, table};
 use equipoise_wasm::{CodeCache, Engine, Limits};
@@ -34,9 +36,25 @@ pub(crate) fn run(args: Replay, items: Vec<Item>) -> Result<ExitCode, Failure> {
     let inputs = Inputs::of(&args.captures, others(&args, &setup))?;
     if let Some(path) = &args.decisions {
         inputs.spare("--decisions", path)?;
+        if args
+            .out
+            .as_deref()
+            .is_some_and(|folder| is_of_report(path, folder))
+        {
+            let line = format!(
+                "--decisions {}: a file of --out has that name: name another one",
+                path.display()
+            );
+            return Err(Failure(line, USAGE));
+        }
+        files::can_write(path).map_err(|error| Failure::writing(path, &error))?;
     }
     if let Some(folder) = &args.out {
         inputs.spare_in("--out", folder)?;
+        files::can_write_into(folder).map_err(|source| {
+            let path = folder.clone();
+            Failure::input(OutputError::Directory { path, source })
+        })?;
     }
     let mut bar = Bar::new();
     let options = Options {
@@ -70,6 +88,10 @@ pub(crate) fn run(args: Replay, items: Vec<Item>) -> Result<ExitCode, Failure> {
         outputs.push(written.map(|_| ()).map_err(Failure::input));
     }
     outputs.push(print(&report, args.format));
+    // The table and the JSON say so themselves.
+    if asked.is_some() && matches!(args.format, Format::Csv) {
+        say("warning: interrupted: what is reported is of what was read by then");
+    }
     for Failure(line, _) in outputs.into_iter().filter_map(Result::err) {
         say(&line);
         failed = true;
@@ -79,6 +101,18 @@ pub(crate) fn run(args: Replay, items: Vec<Item>) -> Result<ExitCode, Failure> {
         None if failed => ExitCode::from(FAILED),
         None => ExitCode::SUCCESS,
     })
+}
+
+/// Whether a report that is written into the folder would replace the file.
+fn is_of_report(path: &Path, folder: &Path) -> bool {
+    let parent = path.parent().unwrap_or(Path::new(""));
+    let both = fs::canonicalize(parent)
+        .ok()
+        .zip(fs::canonicalize(folder).ok());
+    let is_there = parent == folder || both.is_some_and(|(parent, folder)| parent == folder);
+    let name = path.file_name().and_then(|name| name.to_str());
+    let is_plot = path.extension().is_some_and(|ending| ending == "svg");
+    is_there && (is_plot || matches!(name, Some("report.json" | "runs.csv" | "measured.json")))
 }
 
 fn write_decisions(decisions: Decisions, path: &Path) -> Result<(), Failure> {

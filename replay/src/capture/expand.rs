@@ -1,7 +1,7 @@
 //! Folders and patterns as the captures that they stand for. The content decides what is a
 //! capture, never the name.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -53,6 +53,9 @@ pub(super) fn expand(
                 paths.push(path);
             }
         }
+        if paths.len() > 1 {
+            paths.retain(|path| may_be_read(path));
+        }
         match &paths[..] {
             [] => return Err(CaptureError::NoMatch { name }),
             // As if it had been named: it may be a table, which stands alone.
@@ -93,14 +96,24 @@ impl Expanded {
     }
 }
 
-/// The files of a folder, by name; a pipe among them would be waited for.
+/// The files of a folder, by name, hidden ones not: what is being copied is hidden, and there twice.
 fn listed(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(folder)?
-        .map(|entry| Ok(entry?.path()))
+    let mut names: Vec<OsString> = fs::read_dir(folder)?
+        .map(|entry| Ok(entry?.file_name()))
         .collect::<io::Result<_>>()?;
-    paths.retain(|path| path.is_file());
-    paths.sort();
-    Ok(paths)
+    names.retain(|name| !is_hidden(name));
+    names.sort();
+    let paths = names.into_iter().map(|name| folder.join(name));
+    Ok(paths.filter(|path| may_be_read(path)).collect())
+}
+
+fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+/// No folder and no pipe, which would be waited for. A link to nothing is told of when it is read.
+fn may_be_read(path: &Path) -> bool {
+    fs::metadata(path).map_or(true, |metadata| metadata.is_file())
 }
 
 fn is_pattern(argument: &Path) -> bool {
@@ -139,7 +152,6 @@ fn matches(pattern: &Path) -> Result<Vec<PathBuf>, CaptureError> {
         }
         found = next;
     }
-    found.retain(|path| path.exists());
     Ok(found)
 }
 
@@ -163,7 +175,7 @@ fn folders(top: &Path) -> Vec<PathBuf> {
     for name in names(top).unwrap_or_default() {
         let path = top.join(&name);
         let is_folder = path.symlink_metadata().is_ok_and(|data| data.is_dir());
-        if is_folder && !name.as_encoded_bytes().starts_with(b".") {
+        if is_folder && !is_hidden(&name) {
             found.extend(folders(&path));
         }
     }

@@ -1,7 +1,7 @@
 //! Captures that can be opened more than once.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +19,24 @@ pub struct Source {
     name: String,
     place: Place,
     is_cut: bool,
+}
+
+/// Opened with the first reading, which may wait: a pipe that nobody writes to yet does.
+enum Late {
+    Named(PathBuf),
+    Open(File),
+}
+
+impl Read for Late {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Self::Named(path) = self {
+            *self = Self::Open(File::open(path)?);
+        }
+        match self {
+            Self::Named(_) => Ok(0),
+            Self::Open(file) => file.read(buffer),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -59,13 +77,8 @@ impl Source {
                 is_cut: false,
             });
         }
-        match File::open(argument) {
-            Ok(file) => {
-                let spool = Spool::of(name.clone(), file, is_over)?;
-                Ok(Self::kept(name, spool).cut(is_over()))
-            }
-            Err(source) => Err(CaptureError::Open { name, source }),
-        }
+        let spool = Spool::of(name.clone(), Late::Named(argument.to_owned()), is_over)?;
+        Ok(Self::kept(name, spool).cut(is_over()))
     }
 
     /// From an argument that may stand for several captures: as [`Source::new`], or a folder for

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::{CaptureError, Content};
+use super::{Capture, CaptureError, Content, Found};
 
 const MOST_IN_MEMORY: usize = 4 << 20;
 const CHUNK: usize = 256 << 10;
@@ -30,13 +30,14 @@ impl Spool {
         reader: impl Read + Send + 'static,
         is_over: &dyn Fn() -> bool,
     ) -> Result<Self, CaptureError> {
-        Self::with(name, reader, is_over, tempfile::tempfile)
+        Self::with(name, reader, is_over, refused, tempfile::tempfile)
     }
 
     fn with(
         name: String,
         reader: impl Read + Send + 'static,
         is_over: &dyn Fn() -> bool,
+        refused: impl FnOnce(&str, &[u8]) -> Option<CaptureError>,
         create: impl FnOnce() -> io::Result<File>,
     ) -> Result<Self, CaptureError> {
         let cannot_keep = |name, source| CaptureError::Keep {
@@ -55,6 +56,9 @@ impl Spool {
                 Ok(None) => return Ok(Self::Memory(memory.into())),
                 Err(source) => return Err(CaptureError::Open { name, source }),
             }
+        }
+        if let Some(refused) = refused(&name, &memory) {
+            return Err(refused);
         }
         let mut file = match create() {
             Ok(file) => file,
@@ -101,6 +105,19 @@ impl Spool {
                 place: 0,
             }),
         }
+    }
+}
+
+/// Why it is not worth keeping: what begins like that is neither a capture nor a table.
+fn refused(name: &str, beginning: &[u8]) -> Option<CaptureError> {
+    let beginning = io::Cursor::new(beginning.to_vec());
+    match Capture::from_read(name, beginning).err()? {
+        CaptureError::NotACapture {
+            found: Found::Parquet,
+            ..
+        } => None,
+        error @ CaptureError::NotACapture { .. } => Some(error),
+        _ => None,
     }
 }
 
@@ -167,6 +184,15 @@ mod tests {
 
     use super::*;
 
+    /// Of anything, capture or not.
+    fn spool(
+        reader: impl Read + Send + 'static,
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<Spool, CaptureError> {
+        let name = "test".to_owned();
+        Spool::with(name, reader, is_over, |_, _| None, tempfile::tempfile)
+    }
+
     #[test]
     fn what_is_small_stays_in_memory_and_what_is_large_does_not() {
         for (length, in_memory) in [
@@ -177,7 +203,7 @@ mod tests {
         ] {
             let bytes: Vec<u8> = (0..length).map(|place| (place / 251) as u8).collect();
             let reader = io::Cursor::new(bytes.clone());
-            let spool = Spool::of("test".to_owned(), reader, &|| false).unwrap();
+            let spool = spool(reader, &|| false).unwrap();
             assert_eq!(matches!(spool, Spool::Memory(_)), in_memory, "{length}");
             assert_eq!(spool.size(), length as u64);
             let (mut first, mut second) = (spool.reader(), spool.reader());
@@ -234,7 +260,7 @@ mod tests {
             // Once it waits, and all that came has been taken.
             let is_over =
                 || waits.load(SeqCst) == 1 && asked.fetch_add(1, SeqCst) > 10 + CHUNKS_AHEAD;
-            let spool = Spool::of("test".to_owned(), reader, &is_over).unwrap();
+            let spool = spool(reader, &is_over).unwrap();
             assert_eq!(spool.size(), length as u64);
         }
     }
@@ -243,8 +269,14 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn a_full_disk_is_told() {
         let full = || File::options().write(true).open("/dev/full");
-        let error =
-            Spool::with("standard input".to_owned(), io::repeat(7), &|| false, full).unwrap_err();
+        let error = Spool::with(
+            "standard input".to_owned(),
+            io::repeat(7),
+            &|| false,
+            |_, _| None,
+            full,
+        )
+        .unwrap_err();
         let folder = std::env::temp_dir();
         assert_eq!(
             error.to_string(),
@@ -267,7 +299,7 @@ mod tests {
         }
         for before in [0, MOST_IN_MEMORY as u64 * 2] {
             let reader = io::repeat(7).take(before).chain(Broken);
-            let error = Spool::of("test".to_owned(), reader, &|| false).unwrap_err();
+            let error = spool(reader, &|| false).unwrap_err();
             assert!(matches!(error, CaptureError::Open { .. }), "{error}");
         }
     }

@@ -10,10 +10,17 @@ use equipoise_reports::stats::Histogram;
 use super::clients::{Client, Clients};
 use crate::track::{self, Basis, Close, Connection};
 
-/// All services, counted as connections end.
+/// Services that are told apart at a time: a scan reaches millions.
+const MOST: usize = 1 << 17;
+
+/// All services, counted as connections end. Where there are too many, the half with the fewest
+/// connections is summed up.
 #[derive(Default)]
 pub(super) struct Services {
     found: BTreeMap<(Protocol, Endpoint), Facts>,
+    /// How many were ever made.
+    made: u32,
+    summed_up: Rest,
     protocols: BTreeMap<Protocol, ProtocolCount>,
     clients: Clients,
 }
@@ -50,17 +57,36 @@ impl Services {
         if connection.is_second_leg {
             return;
         }
-        let number = self.found.len() as u32;
+        let made = &mut self.made;
         let facts = self
             .found
             .entry((connection.protocol, connection.server))
-            .or_insert_with(|| Facts::of(number, connection));
+            .or_insert_with(|| {
+                *made += 1;
+                Facts::of(*made, connection)
+            });
         facts.count(connection, start);
         match self.clients.see(facts.number, connection.client.address) {
             Client::New => facts.clients += 1,
             Client::Known => {}
             Client::Untold => facts.clients_exact = false,
         }
+        if self.found.len() > MOST {
+            self.sum_up();
+        }
+    }
+
+    #[cold]
+    fn sum_up(&mut self) {
+        let mut ranks: Vec<_> = self.found.values().map(Facts::rank).collect();
+        let (_, &mut last, _) = ranks.select_nth_unstable(MOST / 2);
+        let beyond = self.found.extract_if(.., |_, facts| facts.rank() > last);
+        self.summed_up = beyond.fold(self.summed_up, |rest, (_, facts)| add(rest, &facts));
+    }
+
+    /// Whether all were told apart to the end: else one that was summed up and came again is two.
+    pub(super) fn are_exact(&self) -> bool {
+        self.summed_up.services == 0
     }
 
     /// What was seen of each protocol; of TCP and UDP even that there was none.
@@ -74,6 +100,14 @@ impl Services {
         counts
     }
 
+    /// The one to replay: the busiest of those at which a virtual service can be.
+    pub(super) fn suggested(&self) -> Option<String> {
+        let found = self.found.iter();
+        let found = found.filter(|((_, endpoint), _)| track::can_be_service(endpoint));
+        let ((protocol, endpoint), _) = found.min_by_key(|(_, facts)| facts.rank())?;
+        Some(format!("{protocol}:{endpoint}"))
+    }
+
     /// How many there are, the `top` ones with the most connections (of equals those seen first),
     /// and the sum of the others.
     pub(super) fn busiest(
@@ -82,8 +116,8 @@ impl Services {
         start: Option<u64>,
     ) -> (u64, Vec<Service>, Option<Rest>) {
         let mut found: Vec<_> = self.found.into_iter().collect();
-        found.sort_by_key(|(_, facts)| (Reverse(facts.connections), facts.first_connection));
-        let count = found.len() as u64;
+        found.sort_by_key(|(_, facts)| facts.rank());
+        let count = found.len() as u64 + self.summed_up.services;
         let others = found.split_off(top.min(found.len()));
         let services = found
             .into_iter()
@@ -91,7 +125,7 @@ impl Services {
         let rest = others
             .iter()
             .map(|(_, facts)| facts)
-            .fold(Rest::default(), add);
+            .fold(self.summed_up, add);
         let services = services.collect();
         (count, services, (rest.services > 0).then_some(rest))
     }
@@ -115,6 +149,11 @@ impl Facts {
             basis: BasisCount::default(),
             first_response: Histogram::default(),
         }
+    }
+
+    /// The busiest comes first, of equals the one seen first.
+    fn rank(&self) -> (Reverse<u64>, u64) {
+        (Reverse(self.connections), self.first_connection)
     }
 
     fn count(&mut self, connection: &Connection, start: Option<u64>) {

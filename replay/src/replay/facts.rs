@@ -136,15 +136,15 @@ impl Facts<'_> {
     }
 
     fn automatic(&self) -> Chosen {
-        let Some((first, rest)) = self.survey.and_then(Survey::chosen) else {
+        let Some(survey) = self.survey else {
             return Chosen::Given;
         };
-        let runners_up = rest.iter().map(|count| RunnerUp {
+        let runners_up = survey.runners_up().iter().map(|count| RunnerUp {
             service: format!("{}:{}", count.protocol, count.endpoint),
             connections: count.connections,
         });
         Chosen::Automatic {
-            connections: first.connections,
+            connections: survey.chosen().connections,
             runners_up: runners_up.collect(),
         }
     }

@@ -32,7 +32,10 @@ impl Runs {
         for Plan { label, chosen } in plans {
             let spool = if options.decisions {
                 let spool = Spool::new(label.clone(), Arc::clone(captures));
-                Some(spool.map_err(|source| ReplayError::System { source })?)
+                Some(spool.map_err(|source| ReplayError::Keep {
+                    folder: std::env::temp_dir().display().to_string(),
+                    source,
+                })?)
             } else {
                 None
             };

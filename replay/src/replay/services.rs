@@ -9,14 +9,17 @@ use super::{Options, Phase, Progress, ReplayError, Watcher};
 use crate::capture::Source;
 use crate::setup::{MarkRules, Setup};
 use crate::trace::{Event, Trace, TracePacket};
-use crate::track::{Connection, EndpointCount, Endpoints, Tracker};
+use crate::track::{Connection, EndpointCount, Endpoints, Tracker, can_be_service};
 use crate::transform::Selector;
 
 /// How many endpoints are named besides the chosen one.
 const RUNNERS_UP: usize = 4;
 
-/// The endpoints of the captures, the busiest first.
-pub(super) struct Survey(Vec<EndpointCount>);
+/// The endpoints of the captures at which a service can be, the busiest first.
+pub(super) struct Survey {
+    chosen: EndpointCount,
+    runners_up: Vec<EndpointCount>,
+}
 
 impl Survey {
     /// Reads the captures once. What stops a capture early is told when it is read again.
@@ -34,33 +37,46 @@ impl Survey {
             trace.ended().for_each(|ended| endpoints.count(&ended));
             let progress = Progress::of(&trace, Phase::Survey);
             if watcher.watch(&progress).is_break() {
-                return Err(ReplayError::Interrupted);
+                for connection in trace.tracker().under_way() {
+                    endpoints.count(&connection);
+                }
+                let busiest = Self::of(&endpoints).map_or_else(String::new, |survey| {
+                    format!(" (by then {} was the busiest)", named(&survey.chosen))
+                });
+                return Err(ReplayError::Interrupted { busiest });
             }
         }
         trace.ended().for_each(|ended| endpoints.count(&ended));
+        if let Some(survey) = Self::of(&endpoints) {
+            return Ok(survey);
+        }
         let found = endpoints.busiest();
-        if found.is_empty() {
-            return Err(match errors.into_iter().next() {
-                Some(error) => error.into(),
-                None => no_packets(sources, &trace),
-            });
-        }
-        Ok(Self(found))
-    }
-
-    pub(super) fn busiest(&self, sources: &[Source]) -> Result<(Protocol, Endpoint), ReplayError> {
-        match self.0.first() {
-            Some(found) => Ok((found.protocol, found.endpoint)),
-            None => Err(ReplayError::NoPackets {
+        Err(match (errors.into_iter().next(), &found[..]) {
+            (Some(error), []) => error.into(),
+            (None, []) => no_packets(sources, &trace),
+            (_, [first, ..]) => ReplayError::NoService {
                 captures: names(sources),
-                skipped: "no connections".to_owned(),
-            }),
-        }
+                found: named(first),
+            },
+        })
     }
 
-    pub(super) fn chosen(&self) -> Option<(&EndpointCount, &[EndpointCount])> {
-        let (first, rest) = self.0.split_first()?;
-        Some((first, &rest[..rest.len().min(RUNNERS_UP)]))
+    /// None where there is no endpoint at which a service can be.
+    fn of(endpoints: &Endpoints) -> Option<Self> {
+        let found = endpoints.busiest().into_iter();
+        let mut found = found.filter(|found| can_be_service(&found.endpoint));
+        Some(Self {
+            chosen: found.next()?,
+            runners_up: found.take(RUNNERS_UP).collect(),
+        })
+    }
+
+    pub(super) fn chosen(&self) -> &EndpointCount {
+        &self.chosen
+    }
+
+    pub(super) fn runners_up(&self) -> &[EndpointCount] {
+        &self.runners_up
     }
 }
 
@@ -241,24 +257,23 @@ pub(super) fn no_packets(sources: &[Source], trace: &Trace) -> ReplayError {
     }
 }
 
+fn named(count: &EndpointCount) -> String {
+    let EndpointCount {
+        protocol,
+        endpoint,
+        connections,
+    } = count;
+    format!("{protocol}:{endpoint} ({connections} connections)")
+}
+
 pub(super) fn nothing_matched(setup: &Setup, watch: &Watch) -> ReplayError {
     let services: Vec<String> = setup
         .services
         .iter()
         .map(|service| service.config.key.to_string())
         .collect();
-    let found: Vec<String> = watch
-        .endpoints
-        .busiest()
-        .iter()
-        .take(RUNNERS_UP)
-        .map(|count| {
-            format!(
-                "{}:{} ({} connections)",
-                count.protocol, count.endpoint, count.connections
-            )
-        })
-        .collect();
+    let found = watch.endpoints.busiest();
+    let found: Vec<String> = found.iter().take(RUNNERS_UP).map(named).collect();
     ReplayError::NothingMatched {
         services: services.join(" or "),
         found: found.join(", "),

@@ -25,6 +25,10 @@ pub struct CaptureFacts {
     pub link_types: Vec<u16>,
 }
 
+/// Frames in which a capture's first packet is looked for: where so many are none, it is as good as
+/// certain that the capture has none.
+const MOST_PROBED: u32 = 1 << 20;
+
 pub(super) struct Reader {
     source: Source,
     /// Open while the trace is in it.
@@ -138,12 +142,15 @@ impl Reader {
         })
     }
 
-    /// Looks for the time of the first frame, and closes the capture again. A capture that breaks
+    /// Looks for the time of the first packet, and closes the capture again. A capture that breaks
     /// there is read like any other, so that its error comes in its place.
-    pub(super) fn probe(source: &Source) -> Result<(Self, Timestamp), CaptureError> {
+    pub(super) fn probe(
+        source: &Source,
+        decoder: Decoder,
+    ) -> Result<(Self, Timestamp), CaptureError> {
         let mut reader = Self::open(source)?;
         let capture = reader.capture.take();
-        let first = capture.and_then(|mut capture| capture.next_frame().ok()??.time_ns);
+        let first = capture.and_then(|capture| first_time(capture, decoder));
         // Its turn comes at that time, and no packet of it may be earlier.
         let first = Timestamp(first.unwrap_or(0));
         reader.place.clock = first;
@@ -237,6 +244,23 @@ impl Reader {
             None => self.warning.as_ref(),
         }
     }
+}
+
+/// The time of a capture's first packet, or of its first frame where none of the first is one.
+fn first_time(mut capture: Capture, decoder: Decoder) -> Option<u64> {
+    let (mut first, mut last) = (None, 0);
+    for _ in 0..MOST_PROBED {
+        let Ok(Some(frame)) = capture.next_frame() else {
+            break;
+        };
+        last = frame.time_ns.unwrap_or(last);
+        first = first.or(frame.time_ns);
+        let packet = decoder.decode(frame.link_type, frame.bytes, frame.original_length);
+        if packet.is_ok() {
+            return Some(last);
+        }
+    }
+    first
 }
 
 /// Of a frame, its number, its time, its link type, its length on the wire and its bytes: so it goes

@@ -245,13 +245,21 @@ fn a_folder_gives_the_captures_in_it() {
     assert_eq!(
         names(&folder, "").unwrap(),
         [
-            ".hidden",
             "[1].pcap",
             "a.txt",
             "b.pcap",
             "warning: c.pcap is left out: it is empty, not a capture",
             "warning: d.pcap is left out: it is text, not a capture",
             "warning: e.xz is left out: it is a xz archive, not a capture; decompress it first",
+            "error: cannot open link: No such file or directory (os error 2)",
+        ]
+    );
+    // Of a pattern, too, no pipe is waited for.
+    assert_eq!(
+        names(&folder, "[blp]*").unwrap(),
+        [
+            "b.pcap",
+            "error: cannot open link: No such file or directory (os error 2)"
         ]
     );
     let error = names(&folder, "none").unwrap_err();

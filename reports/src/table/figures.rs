@@ -137,7 +137,7 @@ pub(super) fn dash() -> String {
 }
 
 /// A name without what could steer the terminal.
-pub(super) fn plain(name: &str) -> String {
+pub fn plain(name: &str) -> String {
     name.chars()
         .flat_map(|c| {
             let escaped = c.is_control().then(|| c.escape_default());

@@ -102,7 +102,8 @@ fn facts(out: &mut String, inspection: &Inspection, width: usize, paint: Paint) 
     }
     let found = match inspection.services_found {
         0 => "none found".to_owned(),
-        found => count(found),
+        found if inspection.services_exact => count(found),
+        found => format!("at most {}", count(found)),
     };
     line("services", &found, false);
     let warnings = &inspection.warnings;
@@ -253,6 +254,7 @@ mod tests {
             tunnels: "outer".to_owned(),
             tunnel_ports: std::collections::BTreeMap::new(),
             services_found: 12,
+            services_exact: true,
             services: vec![
                 service("tcp:203.0.113.200:65535"),
                 service("udp:[2001:db8::1]:53"),

@@ -238,6 +238,8 @@ fn a_clock_that_steps_back_says_what_came_of_it() {
                 (&steps.into(), &retimed.into(), &most.into())
             );
         }
+        let ended = scene.run(&format!("extract {name} -o table.csv"));
+        assert!(ended.stderr.contains(told), "{}", ended.stderr);
     }
 }
 
@@ -263,4 +265,51 @@ fn decisions_that_cannot_be_kept_cost_no_report() {
     let names = scene.files(".").into_iter().map(|(name, _)| name);
     let names: Vec<String> = names.collect();
     assert!(names.len() == 1 && names[0].ends_with(SHOP), "{names:?}");
+}
+
+/// A file system of its own below the folder of devices, where files are files.
+#[test]
+fn files_in_memory_appear_whole() {
+    let scene = Scene::new();
+    let folder = tempfile::tempdir_in("/dev/shm").expect("a folder");
+    let path = folder.path().join("table.csv");
+    let name = path.display();
+    let line = format!("extract shop.pcap -o {name}");
+    scene.quiet(&line);
+    let whole = fs::read(&path).expect("the table");
+    fs::write(&path, vec![b'x'; 2 * whole.len()]).expect("something longer");
+    scene.quiet(&line);
+    assert!(fs::read(&path).expect("the table") == whole);
+}
+
+#[test]
+fn what_takes_a_files_place_is_no_more_readable() {
+    use std::os::unix::fs::PermissionsExt;
+    let scene = Scene::new();
+    scene.write("table.csv", "");
+    let path = scene.path("table.csv");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("a mode");
+    scene.quiet("extract shop.pcap -o table.csv");
+    let metadata = fs::metadata(&path).expect("the table");
+    assert!(metadata.len() > 0);
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn what_is_open_is_added_to() {
+    let scene = Scene::new();
+    scene.write("log", "before\n");
+    let line = "extract shop.pcap --format csv -o /dev/stdout >> log";
+    let ended = shell(&scene, &format!("equipoise {line}"));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let log = scene.read("log");
+    assert!(log.starts_with("before\nconnection,"), "{log}");
+}
+
+/// Else it would fill the disk first.
+#[test]
+fn what_comes_without_end_is_looked_at_before_it_is_kept() {
+    let ended = shell(&Scene::new(), "yes | equipoise inspect -");
+    assert_eq!(ended.code, Some(1));
+    insta::assert_snapshot!(ended.stderr, @"equipoise: standard input is text, not a capture; accepted are pcap and pcapng, plain or compressed with gzip or zstd");
 }

@@ -59,6 +59,22 @@ fn a_replay_reports_what_it_has() {
     let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
     assert_eq!(report["partial"], true);
     assert!(report["trace"]["decoded_packets"].as_u64() > Some(0));
+    // Rows cannot say it.
+    let ended = interrupt(spawn(&scene, &line.replace("json", "csv")));
+    assert_eq!(ended.code, Some(130), "{}", ended.stderr);
+    let told = "equipoise: warning: interrupted: what is reported is of what was read by then\n";
+    assert!(ended.stderr.ends_with(told), "{}", ended.stderr);
+}
+
+#[test]
+fn looking_for_a_service_tells_what_it_found() {
+    let scene = Scene::new();
+    scene.folder_of("many", 400);
+    let ended = interrupt(spawn(&scene, "replay many"));
+    assert_eq!(ended.code, Some(130), "{}", ended.stderr);
+    assert!(ended.stdout.is_empty(), "{}", ended.stdout);
+    let told = "(by then tcp:10.0.0.1:80 (";
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
 }
 
 #[test]
@@ -84,6 +100,20 @@ fn waiting_for_standard_input_ends_at_once() {
 }
 
 /// What came until then is all that there is of it.
+/// Of the pipe nothing was opened yet.
+#[test]
+fn waiting_for_somebody_to_write_ends_at_once() {
+    let scene = Scene::new();
+    let pipe = Command::new("mkfifo").arg(scene.path("pipe")).status();
+    assert!(pipe.expect("mkfifo starts").success());
+    let ended = interrupt(spawn(&scene, "inspect pipe"));
+    assert_eq!(ended.code, Some(130));
+    assert_eq!(
+        ended.stderr,
+        "equipoise: interrupted before anything was read\n"
+    );
+}
+
 #[test]
 fn standard_input_ends_where_it_is_interrupted() {
     let scene = Scene::new();

@@ -91,6 +91,38 @@ fn runners_up_are_named() {
 }
 
 #[test]
+fn what_can_be_no_service_is_not_chosen() {
+    let scene = Scene::new();
+    let mut packets: Vec<_> = (1..6)
+        .map(|client| {
+            let client = format!("192.0.2.1:{}", 1_024 + client);
+            (1, crate::made::syn(&client, "10.0.0.1:0"))
+        })
+        .collect();
+    let odd = ["224.0.0.251:5353", "255.255.255.255:67", "0.0.0.0:9"];
+    for (place, service) in odd.into_iter().enumerate() {
+        for client in 0..2 {
+            let client = format!("192.0.2.{place}:{}", 2_000 + client);
+            packets.push((2, crate::made::udp(&client, service)));
+        }
+    }
+    scene.write("odd.pcap", crate::made::pcap(&packets));
+    let ended = scene.run("replay odd.pcap");
+    assert_eq!((ended.code, &ended.stdout[..]), (Some(1), ""));
+    insta::assert_snapshot!(ended.stderr, @"equipoise: odd.pcap: no connection is to a port of one host, as a virtual service would be; the busiest endpoint is tcp:10.0.0.1:0 (5 connections)");
+    assert!(!scene.quiet("inspect odd.pcap").contains("equipoise replay"));
+    packets.push((3, crate::made::syn("192.0.2.9:1025", "10.0.0.1:80")));
+    scene.write("odd.pcap", crate::made::pcap(&packets));
+    let table = scene.quiet("replay odd.pcap --policy rr");
+    assert!(
+        table.contains("service  tcp:10.0.0.1:80, chosen as"),
+        "{table}"
+    );
+    let table = scene.quiet("inspect odd.pcap --top 1");
+    assert!(table.contains("--service tcp:10.0.0.1:80"), "{table}");
+}
+
+#[test]
 fn a_reader_who_leaves_early_is_no_failure() {
     let scene = Scene::new();
     for line in [
