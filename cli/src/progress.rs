@@ -34,9 +34,9 @@ impl Bar {
         interrupts::asked()
     }
 
-    fn begin(&mut self, phase: Phase) {
-        self.phase = Some(phase);
-        let name = match phase {
+    fn begin(&mut self, progress: &Progress) {
+        self.phase = Some(progress.phase);
+        let name = match progress.phase {
             Phase::Survey => "looking for the service",
             Phase::Replay => "replaying",
             Phase::Inspection => "reading",
@@ -46,10 +46,12 @@ impl Bar {
         let template = format!(
             "{name} {{wide_bar}} {{percent}} %, {{eta}} left\n{{bytes}}/{{total_bytes}}, {{msg}}, {{binary_bytes_per_sec}}"
         );
+        // Each of these may draw: what is left of an earlier phase goes first.
+        self.drawn.reset();
+        self.drawn.set_length(progress.bytes_total);
         if let Ok(style) = ProgressStyle::with_template(&template) {
             self.drawn.set_style(style);
         }
-        self.drawn.reset();
     }
 }
 
@@ -85,7 +87,7 @@ impl Drop for Spinner {
 impl Watcher for Bar {
     fn watch(&mut self, progress: &Progress) -> ControlFlow<()> {
         if self.phase != Some(progress.phase) {
-            self.begin(progress.phase);
+            self.begin(progress);
         }
         if !self.drawn.is_hidden() {
             let seconds = progress.traffic_ns as f64 / 1e9;
