@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use equipoise_replay::capture::{Expanded, Source};
@@ -151,7 +151,8 @@ pub(crate) fn allow_many() {
 
 /// Whether a path that is written to stands for standard output.
 pub(crate) fn is_stdout(path: &Path) -> bool {
-    path.as_os_str() == "-"
+    let names = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+    names.iter().any(|name| path == Path::new(name))
 }
 
 /// A file appears whole or not at all; a pipe or a device is written as it is, and a link keeps
@@ -173,7 +174,11 @@ pub(crate) fn write_whole<T, E: From<io::Error>>(
     let file = beside(&target)?;
     // Who may read what is replaced may read what takes its place, and nobody else.
     if let Ok(metadata) = fs::metadata(&target) {
-        file.as_file().set_permissions(metadata.permissions())?;
+        // To give a file away takes root; of one's own there is nothing to change.
+        let _ = fchown(file.as_file(), Some(metadata.uid()), Some(metadata.gid()));
+        let mode = metadata.mode() & 0o777;
+        file.as_file()
+            .set_permissions(PermissionsExt::from_mode(mode))?;
     }
     let _temporary = Temporary::new(file.path());
     let written = write(file.as_file())?;
@@ -201,7 +206,7 @@ pub(crate) fn can_write_into(folder: &Path) -> io::Result<()> {
 
 /// What is open already, perhaps to be added to; a file behind it is somebody else's.
 fn is_open(path: &Path) -> bool {
-    let open = ["/dev/fd", "/dev/stdout", "/dev/stderr", "/proc"];
+    let open = ["/dev/fd", "/dev/stdin", "/dev/stderr", "/proc"];
     open.iter().any(|open| path.starts_with(open))
 }
 

@@ -23,7 +23,7 @@ use crate::progress::Bar;
 
 pub(crate) fn run(args: Replay, items: Vec<Item>) -> Result<ExitCode, Failure> {
     for (option, path) in [("--decisions", &args.decisions), ("--out", &args.out)] {
-        if path.as_deref().is_some_and(files::is_stdout) {
+        if path.as_deref() == Some(Path::new("-")) {
             let line = format!("{option} -: standard output has the report: name another place");
             return Err(Failure(line, USAGE));
         }
@@ -105,7 +105,11 @@ pub(crate) fn run(args: Replay, items: Vec<Item>) -> Result<ExitCode, Failure> {
 
 /// Whether a report that is written into the folder would replace the file.
 fn is_of_report(path: &Path, folder: &Path) -> bool {
-    let parent = path.parent().unwrap_or(Path::new(""));
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
     let both = fs::canonicalize(parent)
         .ok()
         .zip(fs::canonicalize(folder).ok());

@@ -108,12 +108,13 @@ impl Spool {
     }
 }
 
-/// Why it is not worth keeping: what begins like that is neither a capture nor a table.
+/// Why it is not worth keeping: what begins like that is neither a capture nor a table. What has
+/// not shown yet what it is may be one.
 fn refused(name: &str, beginning: &[u8]) -> Option<CaptureError> {
     let beginning = io::Cursor::new(beginning.to_vec());
     match Capture::from_read(name, beginning).err()? {
         CaptureError::NotACapture {
-            found: Found::Parquet,
+            found: Found::Parquet | Found::Empty | Found::Headless,
             ..
         } => None,
         error @ CaptureError::NotACapture { .. } => Some(error),

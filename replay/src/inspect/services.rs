@@ -13,14 +13,16 @@ use crate::track::{self, Basis, Close, Connection};
 /// Services that are told apart at a time: a scan reaches millions.
 const MOST: usize = 1 << 17;
 
-/// All services, counted as connections end. Where there are too many, the half with the fewest
-/// connections is summed up.
+/// All services, counted as connections end. Where there are too many, the half that can have the
+/// fewest connections is summed up.
 #[derive(Default)]
 pub(super) struct Services {
     found: BTreeMap<(Protocol, Endpoint), Facts>,
     /// How many were ever made.
     made: u32,
     summed_up: Rest,
+    /// As in [`track::Endpoints`].
+    forgotten: u64,
     protocols: BTreeMap<Protocol, ProtocolCount>,
     clients: Clients,
 }
@@ -32,6 +34,8 @@ struct Facts {
     /// The number of its first connection.
     first_connection: u64,
     connections: u64,
+    /// How many more there can have been, where it was summed up before.
+    before: u64,
     clients: u64,
     clients_exact: bool,
     to_server: Traffic,
@@ -63,7 +67,10 @@ impl Services {
             .entry((connection.protocol, connection.server))
             .or_insert_with(|| {
                 *made += 1;
-                Facts::of(*made, connection)
+                Facts {
+                    before: self.forgotten,
+                    ..Facts::of(*made, connection)
+                }
             });
         facts.count(connection, start);
         match self.clients.see(facts.number, connection.client.address) {
@@ -78,9 +85,14 @@ impl Services {
 
     #[cold]
     fn sum_up(&mut self) {
-        let mut ranks: Vec<_> = self.found.values().map(Facts::rank).collect();
+        let rank = |facts: &Facts| {
+            let at_most = facts.connections + facts.before;
+            (Reverse(at_most), facts.first_connection)
+        };
+        let mut ranks: Vec<_> = self.found.values().map(rank).collect();
         let (_, &mut last, _) = ranks.select_nth_unstable(MOST / 2);
-        let beyond = self.found.extract_if(.., |_, facts| facts.rank() > last);
+        self.forgotten = last.0.0;
+        let beyond = self.found.extract_if(.., |_, facts| rank(facts) > last);
         self.summed_up = beyond.fold(self.summed_up, |rest, (_, facts)| add(rest, &facts));
     }
 
@@ -138,6 +150,7 @@ impl Facts {
             number,
             first_connection: connection.number,
             connections: 0,
+            before: 0,
             clients: 0,
             clients_exact: true,
             to_server: Traffic::default(),

@@ -256,7 +256,7 @@ fn first_time(mut capture: Capture, decoder: Decoder) -> Option<u64> {
         last = frame.time_ns.unwrap_or(last);
         first = first.or(frame.time_ns);
         let packet = decoder.decode(frame.link_type, frame.bytes, frame.original_length);
-        if packet.is_ok() {
+        if packet.is_ok() && first.is_some() {
             return Some(last);
         }
     }

@@ -30,19 +30,36 @@ pub fn can_be_service(endpoint: &Endpoint) -> bool {
 /// Endpoints that are counted at a time: a scan reaches millions, none of them often.
 const MOST: usize = 1 << 17;
 
-/// All server endpoints, counted as connections end. Where there are too many, the half with the
-/// fewest connections is forgotten: one of them that comes again is counted from 1.
+/// All server endpoints, counted as connections end. Where there are too many, the half that can
+/// have the fewest connections is forgotten: one of them that comes again is counted from 1.
 #[derive(Clone, Debug, Default)]
 pub struct Endpoints {
     counts: BTreeMap<(Protocol, Endpoint), Count>,
+    /// The most connections that one can have that was forgotten: so many more may any have that
+    /// comes now (Metwally and others, "Efficient Computation of Frequent and Top-k Elements in
+    /// Data Streams", 2005).
+    forgotten: u64,
 }
 
-/// Connections, and the number of the first.
-type Count = (u64, u64);
+#[derive(Clone, Copy, Debug)]
+struct Count {
+    connections: u64,
+    /// The number of the first.
+    first: u64,
+    /// How many more there can have been.
+    before: u64,
+}
 
-/// The most connections come first; of equals the one seen first.
-fn rank(&(count, first): &Count) -> (Reverse<u64>, u64) {
-    (Reverse(count), first)
+impl Count {
+    /// The most connections come first; of equals the one seen first.
+    fn rank(&self) -> (Reverse<u64>, u64) {
+        (Reverse(self.connections), self.first)
+    }
+
+    /// By what there can be.
+    fn rank_at_most(&self) -> (Reverse<u64>, u64) {
+        (Reverse(self.connections + self.before), self.first)
+    }
 }
 
 impl Endpoints {
@@ -51,27 +68,33 @@ impl Endpoints {
         if connection.is_second_leg {
             return;
         }
-        let (count, first) = self
+        let before = self.forgotten;
+        let count = self
             .counts
             .entry((connection.protocol, connection.server))
-            .or_insert((0, connection.number));
-        *count += 1;
-        *first = connection.number.min(*first);
+            .or_insert(Count {
+                connections: 0,
+                first: connection.number,
+                before,
+            });
+        count.connections += 1;
+        count.first = count.first.min(connection.number);
         if self.counts.len() > MOST {
-            let mut ranks: Vec<_> = self.counts.values().map(rank).collect();
+            let mut ranks: Vec<_> = self.counts.values().map(Count::rank_at_most).collect();
             let (_, &mut last, _) = ranks.select_nth_unstable(MOST / 2);
-            self.counts.retain(|_, count| rank(count) <= last);
+            self.counts.retain(|_, count| count.rank_at_most() <= last);
+            self.forgotten = last.0.0;
         }
     }
 
     /// The one with the most connections first; of equals the one seen first.
     pub fn busiest(&self) -> Vec<EndpointCount> {
         let mut counts: Vec<_> = self.counts.iter().collect();
-        counts.sort_by_key(|(_, count)| rank(count));
-        let count = |(&(protocol, endpoint), &(connections, _))| EndpointCount {
+        counts.sort_by_key(|(_, count)| count.rank());
+        let count = |(&(protocol, endpoint), count): (_, &Count)| EndpointCount {
             protocol,
             endpoint,
-            connections,
+            connections: count.connections,
         };
         counts.into_iter().map(count).collect()
     }
@@ -106,23 +129,23 @@ mod tests {
         }
     }
 
+    /// Of two connections there are enough to fill the table, and what comes late comes seldom.
     #[test]
     fn a_scan_takes_no_more_memory_and_hides_no_service() {
         let mut endpoints = Endpoints::default();
-        let scanned = 5 * MOST as u64;
-        let mut served = 0;
+        let scanned = 8 * MOST as u64;
         for number in 0..scanned {
             endpoints.count(&connection(number, 1_000 + number as u32));
-            // Seen late, and not often.
-            if number > scanned / 2 && number % 10_000 == 0 {
+            if number < MOST as u64 / 2 + 5_000 {
+                endpoints.count(&connection(number, 1_000 + number as u32));
+            }
+            if number % 40_000 == 39_999 {
                 endpoints.count(&connection(number, 7));
-                served += 1;
             }
             assert!(endpoints.counts.len() <= MOST);
         }
         let busiest = endpoints.busiest();
         assert_eq!(busiest[0].endpoint.address, Address::v4(7));
-        assert_eq!(busiest[0].connections, served);
-        assert_eq!(busiest[1].endpoint.address, Address::v4(1_000));
+        assert!(busiest[0].connections > 2, "{busiest:?}");
     }
 }

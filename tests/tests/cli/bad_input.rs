@@ -173,6 +173,7 @@ fn places_that_cannot_be_written() {
         "replay shop.pcap --policy rr --out file",
         "replay shop.pcap --policy rr --out file/out",
         "replay shop.pcap --policy rr --decisions folder/runs.csv --out folder",
+        "replay shop.pcap --policy rr --decisions runs.csv --out .",
         "replay shop.pcap --policy rr --decisions -",
         "replay shop.pcap --policy rr --out -",
     ]));

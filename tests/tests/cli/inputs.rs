@@ -304,6 +304,15 @@ fn what_is_open_is_added_to() {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let log = scene.read("log");
     assert!(log.starts_with("before\nconnection,"), "{log}");
+    let line = "replay shop.pcap --policy rr --format csv --decisions /dev/stdout > both";
+    let ended = shell(&scene, &format!("equipoise {line}"));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let both = scene.read("both");
+    assert!(both.starts_with("capture,policy,"), "{both}");
+    assert!(
+        both.contains("\npolicy,service,"),
+        "the report after the decisions: {both}"
+    );
 }
 
 /// Else it would fill the disk first.
