@@ -371,6 +371,30 @@ fn parts_are_cut_between_packets_of_the_same_time_too() {
     );
 }
 
+#[test]
+fn of_many_gaps_the_first_are_told_of() {
+    let alone = |number: u64| {
+        let segment = Segment {
+            at: number * 1_000 * SECOND,
+            client: 1,
+            from_client: true,
+            flags: SYN,
+            payload: 0,
+        };
+        let bytes = file([record(number as usize, &segment)]);
+        Source::from_bytes(format!("part {number}"), bytes)
+    };
+    let sources: Vec<Source> = (0..13).map(alone).collect();
+    let written = written(&["10.1.0.1:80"]);
+    let (report, _) = run(&sources, &written, &Options::default(), &mut ()).unwrap();
+    let [told @ .., more] = &report.warnings[..] else {
+        panic!("no warnings");
+    };
+    assert_eq!(told.len(), 10, "{told:?}");
+    assert!(told[9].contains("between part 9 and part 10"), "{told:?}");
+    assert_eq!(more, "captures overlap or leave a gap in 2 more places");
+}
+
 /// A frame that is no packet moves no clock, also where a part begins with it.
 #[test]
 fn parts_may_begin_with_what_is_skipped() {

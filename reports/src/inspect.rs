@@ -49,7 +49,7 @@ pub struct Inspection {
     /// What was asked for; none where nobody wanted to know.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests: Option<Requests>,
-    /// A command that replays the busiest service, quoted for a shell; none without services.
+    /// A command that replays the busiest service that can be one, quoted for a shell.
     pub replay: Option<String>,
     /// Remarks on the captures as a whole, one line each.
     pub warnings: Vec<String>,

@@ -22,20 +22,18 @@ pub struct Source {
 }
 
 /// Opened with the first reading, which may wait: a pipe that nobody writes to yet does.
-enum Late {
-    Named(PathBuf),
-    Open(File),
+struct Late {
+    path: PathBuf,
+    file: Option<File>,
 }
 
 impl Read for Late {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Self::Named(path) = self {
-            *self = Self::Open(File::open(path)?);
-        }
-        match self {
-            Self::Named(_) => Ok(0),
-            Self::Open(file) => file.read(buffer),
-        }
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(File::open(&self.path)?),
+        };
+        file.read(buffer)
     }
 }
 
@@ -77,7 +75,11 @@ impl Source {
                 is_cut: false,
             });
         }
-        let spool = Spool::of(name.clone(), Late::Named(argument.to_owned()), is_over)?;
+        let late = Late {
+            path: argument.to_owned(),
+            file: None,
+        };
+        let spool = Spool::of(name.clone(), late, is_over)?;
         Ok(Self::kept(name, spool).cut(is_over()))
     }
 
